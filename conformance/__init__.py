@@ -1,0 +1,1 @@
+"""The rules: R4 definitions, FHIRPath, validation, county profiles, recognition, test suites."""

@@ -1,0 +1,1 @@
+"""Channels, journal, store, REST, search, workflows, access, console, command line."""

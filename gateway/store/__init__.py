@@ -1,0 +1,1 @@
+"""Where resources live: one protocol, several stores, one contract suite."""

@@ -1,0 +1,129 @@
+"""What every store can do: the one write path and the reads.
+
+Every write of the gateway (REST, messages, workflows) ends in `Store.commit`: compare-and-swap on versions,
+guards of conditional interactions, history, index rows, outbox and audit rows in one transaction
+(docs/design.md, decision 5). Stores never raise for an expected "no": a missing resource is `None`.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from terminology.fhirjson import Json
+
+if TYPE_CHECKING:
+    from gateway.search.query import Query
+
+Method = Literal["POST", "PUT", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of one resource. `body` is the JSON as stored, None when this version is the deletion."""
+
+    type: str
+    id: str
+    version: int
+    last_updated: datetime
+    method: Method
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write `resource` (with resourceType and id) as the next version; the store stamps meta.versionId/lastUpdated.
+
+    `expected`: the version that must be current; 0 = must not exist now; None = whatever is there.
+    `unless_same`: write nothing and return the current version when only meta would change.
+    """
+
+    resource: Json
+    expected: int | None = None
+    method: Method = "PUT"
+    unless_same: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Mark as deleted; deleting what is absent changes nothing and returns no version."""
+
+    type: str
+    id: str
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition that must still hold inside the transaction: `query` matches exactly `ids`.
+
+    A conditional interaction searches first, decides, and commits with the guard; when a parallel write made the
+    search stale the commit raises `GuardFailed` and the interaction decides again (http.html#cond-update).
+    """
+
+    query: "Query"
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """Something to tell others after the commit: topic, key (order is kept per key) and JSON payload."""
+
+    topic: str
+    key: str
+    payload: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything that becomes visible at once, or not at all."""
+
+    changes: Sequence[Put | Delete]
+    guards: Sequence[Guard] = ()
+    outbox: Sequence[OutboxRow] = ()
+    audit: Sequence[Json] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """`matches` in order, `total` when asked for, `cursor` to go on (None at the end)."""
+
+    matches: Sequence[Version]
+    included: Sequence[Version] = ()
+    total: int | None = None
+    cursor: str | None = None
+    previous: str | None = None
+    warnings: Sequence[str] = field(default_factory=tuple)
+
+
+class GuardFailed(Exception):
+    """A guard no longer holds; search and decide again."""
+
+
+class Store(Protocol):
+    """The contract; `tests/contracts/test_store.py` runs over every implementation."""
+
+    async def read(self, type: str, id: str) -> Version | None:
+        """Return the current version (a deletion too), None when there never was one."""
+
+    async def vread(self, type: str, id: str, version: int) -> Version | None: ...
+
+    def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        since: datetime | None = None,
+        at: datetime | None = None,
+    ) -> AsyncIterator[Version]:
+        """Yield versions, newest first, of one resource, one type or everything."""
+
+    async def commit(self, commit: Commit) -> Sequence[Version | None]:
+        """Write all changes or none; return the written (or, for `unless_same`, current) version of each change.
+
+        Raises `VersionConflict` when an `expected` version is not current, `GuardFailed` when a guard is stale.
+        """
+
+    async def search(self, query: "Query") -> SearchPage: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Formats in, FHIR out, and back: pure, no I/O."""

@@ -1,0 +1,1 @@
+"""Catalogues and the terminology operations; the bottom of the house."""
