@@ -1,0 +1,96 @@
+"""Which operations exist: a function, its OperationDefinition, and where it may be called.
+
+A new operation is a file with an async function `(Request, Context) -> Response` and a row in `ROWS`. Functions are
+imported when they are first called, so start-up stays fast. The CapabilityStatement, the OpenAPI document and the
+routes are generated from these rows (https://hl7.org/fhir/R4/operations.html#executing).
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Literal, cast
+
+from conformance.definitions import operations as core_operations
+from gateway.rest.context import Context
+from gateway.rest.request import Request
+from gateway.rest.response import Response
+from terminology.fhirjson import Json
+
+Call = Callable[[Request, Context], Awaitable[Response]]
+Level = Literal["system", "type", "instance"]
+
+CORE = "http://hl7.org/fhir/OperationDefinition/"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`function` is "module:name" or the function itself; `definition` the URL of a core OperationDefinition or an own one.
+
+    `types` and `levels` narrow or widen the definition where this server differs from it; they are published as such.
+    GET is allowed only when the operation changes nothing (operations.html#executing); `reads_raw` = the body is no
+    Parameters resource (GraphQL documents, v2 messages) and is not parsed before the call.
+    """
+
+    function: str | Call
+    definition: str | Json
+    types: tuple[str, ...] = ()
+    levels: frozenset[Level] | None = None
+    affects_state: bool = False
+    reads_raw: bool = False
+    example: Json | None = field(default=None, hash=False)
+
+    @property
+    def resource(self) -> Json:
+        """The OperationDefinition."""
+        return core_operations()[self.definition] if isinstance(self.definition, str) else self.definition
+
+    @property
+    def name(self) -> str:
+        """The code without the dollar sign: "everything"."""
+        return str(self.resource["code"])
+
+    @property
+    def resource_types(self) -> tuple[str, ...]:
+        """The types it is called on; ("Resource",) means all."""
+        return self.types or tuple(self.resource.get("resource", ()))
+
+    def at(self, level: Level) -> bool:
+        return level in self.levels if self.levels is not None else bool(self.resource.get(level))
+
+    async def call(self, request: Request, context: Context) -> Response:
+        function = self.function
+        if isinstance(function, str):
+            module, _, name = function.partition(":")
+            function = cast(Call, getattr(import_module(module), name))
+        return await function(request, context)
+
+
+class Operations:
+    """All operations of one server, found by level, resource type and name."""
+
+    def __init__(self, rows: Iterable[Operation]) -> None:
+        self._rows = tuple(rows)
+        self._found: dict[tuple[Level, str, str], Operation] = {}
+        for row in self._rows:
+            levels: tuple[Level, ...] = ("system", "type", "instance")
+            for level in levels:
+                if row.at(level):
+                    for resource_type in ("",) if level == "system" else row.resource_types:
+                        self._found[level, resource_type, row.name] = row
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._rows)
+
+    def find(self, level: Level, resource_type: str, name: str) -> Operation | None:
+        """Return the operation called `name` (without "$") at a level of a resource type ("" at system level)."""
+        own = self._found.get((level, resource_type, name))
+        return own or (self._found.get((level, "Resource", name)) if level != "system" else None)
+
+    def names(self, level: Level, resource_type: str) -> list[str]:
+        """Return the names that can be called there, for answers that tell what exists."""
+        kinds = {resource_type, "Resource"} if level != "system" else {""}
+        return sorted({name for place, kind, name in self._found if place == level and kind in kinds})
+
+
+# One row an operation; functions are imported on first call.
+ROWS: tuple[Operation, ...] = ()

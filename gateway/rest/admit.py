@@ -1,0 +1,41 @@
+"""Whether a resource may be written: the rules of its type, at the level that the settings say.
+
+http.html#create: "the server SHALL ensure" that what it stores is a resource of that type.
+"""
+
+import re
+from typing import Any
+
+from gateway.rest.context import Context
+from terminology.fhirjson import Json
+from terminology.issues import InvalidResource, Issue
+
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+
+
+def admit(resource: Json, context: Context, *, expression: str | None = None) -> None:
+    """Raise InvalidResource with every problem of `resource`; warnings pass."""
+    issues = problems(resource, context)
+    if issues:
+        error = InvalidResource(issues)
+        raise error.at(expression) if expression else error
+
+
+def problems(resource: Json, context: Context) -> list[Issue]:
+    """Return the errors of a resource; an empty list admits it."""
+    kind = resource["resourceType"]
+    found = list(_identity(resource, kind))
+    level = context.validation.level(kind)
+    if level == "off":
+        return found
+    from conformance.validation import validate
+
+    return [*found, *(row for row in validate(resource, level=level) if row.severity in ("error", "fatal"))]
+
+
+def _identity(resource: Json, kind: str) -> Any:
+    """The id and meta, which the server itself reads and writes, whatever the level."""
+    if "id" in resource and not (isinstance(resource["id"], str) and ID.fullmatch(resource["id"])):
+        yield Issue("HT-REST-03", {"id": str(resource["id"])[:80]}, expression=f"{kind}.id")
+    if "meta" in resource and not isinstance(resource["meta"], dict):
+        yield Issue("HT-REST-49", {}, expression=f"{kind}.meta")

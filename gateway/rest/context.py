@@ -1,0 +1,84 @@
+"""What interactions are given besides the request; `gateway/app.py` builds it once."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from gateway.store.protocol import Store
+
+if TYPE_CHECKING:
+    from gateway.operations.registry import Operations
+    from gateway.rest.respond_async import Jobs
+
+Level = Literal["off", "structure", "full"]
+
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a stranger may send; more is answered with 413 or 400 (docs/api/limits.md)."""
+
+    body_bytes: int = 64 * 1024 * 1024
+    url_bytes: int = 16 * 1024
+    depth: int = 64
+    entries: int = 5_000
+    page: int = 1_000
+    default_page: int = 50
+    matches: int = 1_000
+    seconds: float = 60.0
+    inline_attachment_bytes: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """How a resource is checked before it is written: one level, with exceptions by resource type."""
+
+    default: Level = "structure"
+    types: dict[str, Level] = field(default_factory=dict)
+
+    def level(self, resource_type: str) -> Level:
+        return self.types.get(resource_type, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Store, clock, id source, limits and the operations.
+
+    `terminology` is the catalogue service that terminology operations and `:in` searches ask.
+    """
+
+    store: Store
+    operations: "Operations"
+    jobs: "Jobs"
+    limits: Limits = Limits()
+    validation: Validation = Validation()
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    new_id: Callable[[], str] = field(default=lambda: new_id())
+    docs: str = ""
+    terminology: Any = None
+    commit_retries: int = 16
+
+
+def new_id() -> str:
+    """Return an id that sorts by time and is unguessable: 9 characters of milliseconds, 13 of chance (67 bits)."""
+    number = int(time.time() * 1000)
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = ALPHABET[rest] + digits
+    chance = secrets.randbits(67)
+    tail = ""
+    for _ in range(13):
+        chance, rest = divmod(chance, 36)
+        tail += ALPHABET[rest]
+    return digits.rjust(9, "0") + tail
+
+
+async def pause(attempt: int) -> None:
+    """Wait a moment before a conditional write decides again, longer each time, with jitter."""
+    await asyncio.sleep(min(0.05, 0.001 * (attempt + 1)) * (0.5 + secrets.randbelow(1000) / 1000))

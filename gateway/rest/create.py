@@ -1,0 +1,41 @@
+"""create: a new resource under an id of the server's choice (https://hl7.org/fhir/R4/http.html#create).
+
+Conditional create: http.html#ccreate.
+"""
+
+from gateway.rest.admit import admit
+from gateway.rest.body import check_identity, read_resource
+from gateway.rest.conditional import deciding, search_criteria
+from gateway.rest.context import Context
+from gateway.rest.request import Request
+from gateway.rest.response import Response
+from gateway.rest.written import written
+from gateway.store.protocol import Commit, Put
+
+
+async def create(request: Request, context: Context) -> Response:
+    """Store the body as a new resource; with If-None-Exist only when nothing matches (one match: 200, several: 412)."""
+    assert request.type is not None
+    resource = read_resource(request, context)
+    check_identity(resource, type=request.type, id=None)
+    admit(resource, context)
+    criteria = request.headers.get("if-none-exist")
+    put = Put({**resource, "id": context.new_id()}, expected=0, method="POST")
+    if criteria is None:
+        [version] = await context.store.commit(Commit([put]))
+        assert version is not None
+        return written(version, request, context, is_new=True)
+    return await _create_unless(criteria, put, request, context)
+
+
+async def _create_unless(criteria: str, put: Put, request: Request, context: Context) -> Response:
+    async def decide() -> Response:
+        found = await search_criteria(request.type, criteria, context)
+        if found.matches:
+            # http.html#ccreate: one match → nothing is written, 200.
+            return written(found.one(), request, context, is_new=False)
+        [version] = await context.store.commit(Commit([put], guards=[found.guard]))
+        assert version is not None
+        return written(version, request, context, is_new=True)
+
+    return await deciding(decide, context)
