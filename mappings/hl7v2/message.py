@@ -254,8 +254,7 @@ def _delimiters(text: str) -> tuple[Delimiters, list[Issue]]:
     whole = separator + found
     if len(set(whole)) < 5 or any(mark.isalnum() or mark.isspace() for mark in whole):
         raise MalformedMessage("HT-V2-05", source="MSH-2", found=whole)
-    component, repetition, mark, subcomponent = found
-    return Delimiters(separator, component, repetition, mark, subcomponent), problems
+    return Delimiters(*whole), problems
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,425 @@
+"""A map file: YAML read with file and line of everything, site overlays merged into what they extend.
+
+The shape of a file is described in docs/mapping.md. Nothing is compiled here.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mappings.language.errors import problem
+from terminology.issues import InvalidInput, Issue
+
+FILE_LIMIT = 1_000_000
+NODE_LIMIT = 100_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a file: "lab-oru-r01.yaml:31"."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A scalar as written; `is_plain`: without quotes, so that true, 3 and null may mean themselves."""
+
+    text: str
+    place: Place
+    is_plain: bool = True
+
+    @property
+    def is_null(self) -> bool:
+        return self.is_plain and self.text in ("", "~", "null", "Null", "NULL")
+
+    @property
+    def value(self) -> str | bool | int | Decimal | None:
+        """true, false, numbers and null when unquoted; the text otherwise."""
+        if not self.is_plain:
+            return self.text
+        if self.is_null:
+            return None
+        if self.text in ("true", "false"):
+            return self.text == "true"
+        if re.fullmatch(r"-?(?:0|[1-9]\d*)", self.text):
+            return int(self.text)
+        if re.fullmatch(r"-?(?:0|[1-9]\d*)\.\d+", self.text):
+            return Decimal(self.text)
+        return self.text
+
+
+@dataclass(frozen=True)
+class Block:
+    """A YAML mapping; `places`: where each key stands."""
+
+    entries: dict[str, "Yaml"]
+    place: Place
+    places: dict[str, Place]
+
+
+@dataclass(frozen=True)
+class Listing:
+    items: tuple["Yaml", ...]
+    place: Place
+
+
+Yaml = Text | Block | Listing
+
+
+@dataclass(frozen=True)
+class GroupRule:
+    """Tolerant grouping of segments: a group begins at one of `starts`, or at a `before` segment that precedes it."""
+
+    name: str
+    starts: tuple[str, ...]
+    before: tuple[str, ...]
+    holds: tuple[str, ...]
+    place: Place
+
+
+@dataclass(frozen=True)
+class ResourceRule:
+    """One resource of a map, its lines unparsed. `set`: element → what it is, dotted elements not yet nested."""
+
+    name: str
+    place: Place
+    options: dict[str, Text]
+    key: Yaml | None
+    order: Listing | None
+    set: Block
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An embedded test: a message (text or file) and what its resources must say, by FHIRPath."""
+
+    place: Place
+    message: Text | None
+    file: Text | None
+    record: Yaml | None
+    expect: Block
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole map. `hash` covers this file and those it extends; it names the version that a resource was made with."""
+
+    name: str
+    version: str
+    place: Place
+    path: Path | None
+    format: str
+    source: dict[str, tuple[str, ...]]
+    extends: str | None
+    namespace: Text | None
+    tables: dict[str, Block]
+    groups: dict[str, GroupRule]
+    resources: dict[str, ResourceRule]
+    trials: tuple[Trial, ...]
+    hash: str
+    removed: tuple[str, ...] = field(default=())
+
+
+_KEYS = {"mapping", "version", "title", "source", "extends", "namespace", "tables", "groups", "resources", "tests"}
+_SOURCE_KEYS = {"format", "messages", "senders", "root", "template", "rows", "name"}
+_RESOURCE_KEYS = {
+    "id",
+    "type",
+    "each",
+    "when",
+    "key",
+    "set",
+    "write",
+    "match",
+    "order",
+    "recency",
+    "repeated",
+    "shared",
+    "remove",
+}
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+def read_document(body: bytes, *, file: str, path: Path | None = None) -> Document:
+    """Return a map file as written. Raises InvalidInput with every problem found (HT-MAP-01…)."""
+    if len(body) > FILE_LIMIT:
+        raise InvalidInput([problem("HT-MAP-01", Place(file, 1), reason=f"more than {FILE_LIMIT} bytes")])
+    tree = _read_yaml(body, file)
+    issues: list[Issue] = []
+    if not isinstance(tree, Block):
+        raise InvalidInput([problem("HT-MAP-01", Place(file, 1), reason="the file is no YAML mapping")])
+    _known(tree, _KEYS, issues)
+    name, extends = _text(tree, "mapping", issues), _text(tree, "extends", issues)
+    if name is None or not _NAME.fullmatch(name.text):
+        issues.append(problem("HT-MAP-02", tree.place, key="mapping"))
+    source = tree.entries.get("source")
+    rules = _source(source, issues) if source is not None else {}
+    if not extends and not rules.get("format"):
+        issues.append(problem("HT-MAP-02", tree.place, key="source: {format: …}"))
+    tables = {key: value for key, value in _blocks(tree, "tables", issues).items() if isinstance(value, Block)}
+    groups = {
+        key: _group(key, value, issues)
+        for key, value in _blocks(tree, "groups", issues).items()
+        if isinstance(value, Block)
+    }
+    resources: dict[str, ResourceRule] = {}
+    removed: list[str] = []
+    for item in _items(tree, "resources", issues):
+        rule = _resource(item, issues)
+        if rule is None:
+            continue
+        if rule.name in resources:
+            issues.append(problem("HT-MAP-05", rule.place, name=rule.name))
+        if "remove" in rule.options and rule.options["remove"].value is True:
+            removed.append(rule.name)
+        else:
+            resources[rule.name] = rule
+    trials = tuple(
+        trial for item in _items(tree, "tests", issues) if (trial := _trial(item, issues)) is not None
+    )
+    version = _text(tree, "version", issues)
+    if issues:
+        raise InvalidInput(issues)
+    assert name is not None
+    return Document(
+        name=name.text,
+        version=version.text if version else "1",
+        place=tree.place,
+        path=path,
+        format="".join(rules.get("format", ())),
+        source=rules,
+        extends=extends.text if extends else None,
+        namespace=_text(tree, "namespace", issues),
+        tables=tables,
+        groups=groups,
+        resources=resources,
+        trials=trials,
+        hash=hashlib.sha256(body).hexdigest(),
+        removed=tuple(removed),
+    )
+
+
+def extend(base: Document, overlay: Document) -> Document:
+    """Return `base` with the lines of `overlay` in place of its own.
+
+    A line set to null is removed, a resource with `remove: true` too; tables and groups merge row by row. Tests are
+    the overlay's: those of the base may rightly fail.
+    """
+    resources = {name: rule for name, rule in base.resources.items() if name not in overlay.removed}
+    for name, rule in overlay.resources.items():
+        known = resources.get(name)
+        if known is None:
+            resources[name] = rule
+            continue
+        resources[name] = replace(
+            known,
+            options=_without_nulls({**known.options, **rule.options}),
+            key=rule.key or known.key,
+            order=rule.order or known.order,
+            set=merge_blocks(known.set, rule.set),
+        )
+    tables = dict(base.tables)
+    for name, rows in overlay.tables.items():
+        tables[name] = merge_blocks(tables[name], rows) if name in tables else rows
+    return replace(
+        overlay,
+        format=base.format,
+        source={**base.source, **overlay.source},
+        namespace=overlay.namespace or base.namespace,
+        tables=tables,
+        groups={**base.groups, **overlay.groups},
+        resources=resources,
+        hash=hashlib.sha256(f"{base.hash}+{overlay.hash}".encode()).hexdigest(),
+    )
+
+
+def merge_blocks(base: Block, overlay: Block) -> Block:
+    """Return `base` with the entries of `overlay`; blocks merge, everything else is replaced, null removes."""
+    entries, places = dict(base.entries), dict(base.places)
+    for key, value in overlay.entries.items():
+        old = entries.get(key)
+        places[key] = overlay.places[key]
+        if isinstance(value, Text) and value.is_null:
+            entries.pop(key, None)
+        elif isinstance(value, Block) and isinstance(old, Block):
+            entries[key] = merge_blocks(old, value)
+        else:
+            entries[key] = value
+    return Block(entries, base.place, places)
+
+
+def _without_nulls(options: dict[str, Text]) -> dict[str, Text]:
+    return {key: value for key, value in options.items() if not value.is_null}
+
+
+def plain(node: Yaml) -> Any:
+    """Return the JSON value of a YAML part (a record of a test, an expected value)."""
+    if isinstance(node, Text):
+        return node.value
+    if isinstance(node, Listing):
+        return [plain(item) for item in node.items]
+    return {key: plain(value) for key, value in node.entries.items()}
+
+
+def _read_yaml(body: bytes, file: str) -> Yaml | None:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        node = yaml.compose(body.decode("utf-8-sig"), Loader=loader)
+    except UnicodeDecodeError as error:
+        raise InvalidInput([problem("HT-MAP-01", Place(file, 1), reason=f"not UTF-8: {error.reason}")]) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or "too deeply nested"
+        place = Place(file, mark.line + 1 if mark else 1)
+        raise InvalidInput([problem("HT-MAP-01", place, reason=str(reason))]) from None
+    return _Converter(file).convert(node) if node is not None else None
+
+
+class _Converter:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.count = 0
+
+    def convert(self, node: yaml.Node) -> Yaml:
+        self.count += 1
+        place = Place(self.file, node.start_mark.line + 1)
+        if self.count > NODE_LIMIT:
+            raise InvalidInput([problem("HT-MAP-01", place, reason=f"more than {NODE_LIMIT} values")])
+        if isinstance(node, yaml.MappingNode):
+            entries: dict[str, Yaml] = {}
+            places: dict[str, Place] = {}
+            for key, value in node.value:
+                name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
+                where = Place(self.file, key.start_mark.line + 1)
+                if name in entries:
+                    raise InvalidInput([problem("HT-MAP-04", where, key=name)])
+                entries[name] = self.convert(value)
+                places[name] = where
+            return Block(entries, place, places)
+        if isinstance(node, yaml.SequenceNode):
+            return Listing(tuple(self.convert(item) for item in node.value), place)
+        return Text(str(node.value), place, is_plain=getattr(node, "style", None) is None)
+
+
+def _known(block: Block, keys: set[str], issues: list[Issue]) -> None:
+    for key in block.entries:
+        if key not in keys:
+            issues.append(problem("HT-MAP-03", block.places[key], key=key, known=", ".join(sorted(keys))))
+
+
+def _text(block: Block, key: str, issues: list[Issue]) -> Text | None:
+    value = block.entries.get(key)
+    if value is None or (isinstance(value, Text) and value.is_null):
+        return None
+    if isinstance(value, Text):
+        return value
+    issues.append(problem("HT-MAP-06", block.places[key], key=key, shape="a text"))
+    return None
+
+
+def _blocks(block: Block, key: str, issues: list[Issue]) -> Mapping[str, Yaml]:
+    value = block.entries.get(key)
+    if value is None or (isinstance(value, Text) and value.is_null):
+        return {}
+    if not isinstance(value, Block):
+        issues.append(problem("HT-MAP-06", block.places[key], key=key, shape="a mapping"))
+        return {}
+    for name, part in value.entries.items():
+        if not isinstance(part, Block):
+            issues.append(problem("HT-MAP-06", value.places[name], key=f"{key}.{name}", shape="a mapping"))
+    return value.entries
+
+
+def _items(block: Block, key: str, issues: list[Issue]) -> Iterable[Yaml]:
+    value = block.entries.get(key)
+    if value is None or (isinstance(value, Text) and value.is_null):
+        return ()
+    if not isinstance(value, Listing):
+        issues.append(problem("HT-MAP-06", block.places[key], key=key, shape="a list"))
+        return ()
+    return value.items
+
+
+def _words(value: Yaml) -> tuple[str, ...]:
+    if isinstance(value, Text):
+        return (value.text,)
+    if isinstance(value, Listing):
+        return tuple(item.text for item in value.items if isinstance(item, Text))
+    return ()
+
+
+def _source(value: Yaml, issues: list[Issue]) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, Block):
+        issues.append(problem("HT-MAP-06", value.place, key="source", shape="a mapping"))
+        return {}
+    _known(value, _SOURCE_KEYS, issues)
+    return {key: _words(part) for key, part in value.entries.items()}
+
+
+def _group(name: str, block: Block, issues: list[Issue]) -> GroupRule:
+    _known(block, {"starts", "before", "holds"}, issues)
+    parts = {key: _words(value) for key, value in block.entries.items()}
+    if not parts.get("starts"):
+        issues.append(problem("HT-MAP-02", block.place, key=f"groups.{name}.starts"))
+    return GroupRule(
+        name, parts.get("starts", ()), parts.get("before", ()), parts.get("holds", ()), block.place
+    )
+
+
+def _resource(item: Yaml, issues: list[Issue]) -> ResourceRule | None:
+    if not isinstance(item, Block):
+        issues.append(problem("HT-MAP-06", item.place, key="resources", shape="a mapping"))
+        return None
+    _known(item, _RESOURCE_KEYS, issues)
+    name = _text(item, "id", issues)
+    if name is None or not _NAME.fullmatch(name.text):
+        issues.append(problem("HT-MAP-02", item.place, key="id"))
+        return None
+    options = {
+        key: value
+        for key, value in item.entries.items()
+        if key not in ("id", "set", "key", "order") and isinstance(value, Text)
+    }
+    body = item.entries.get("set", Block({}, item.place, {}))
+    if not isinstance(body, Block):
+        issues.append(problem("HT-MAP-06", item.places["set"], key="set", shape="a mapping"))
+        return None
+    order = item.entries.get("order")
+    return ResourceRule(
+        name.text,
+        item.place,
+        options,
+        item.entries.get("key"),
+        order if isinstance(order, Listing) else None,
+        body,
+    )
+
+
+def _trial(item: Yaml, issues: list[Issue]) -> Trial | None:
+    if not isinstance(item, Block):
+        issues.append(problem("HT-MAP-06", item.place, key="tests", shape="a mapping"))
+        return None
+    _known(item, {"message", "file", "record", "expect", "title"}, issues)
+    expect = item.entries.get("expect")
+    given = [key for key in ("message", "file", "record") if key in item.entries]
+    if not isinstance(expect, Block) or len(given) != 1:
+        issues.append(problem("HT-MAP-07", item.place))
+        return None
+    return Trial(
+        item.place,
+        _text(item, "message", issues),
+        _text(item, "file", issues),
+        item.entries.get("record"),
+        expect,
+    )
