@@ -131,7 +131,18 @@ class Document:
     removed: tuple[str, ...] = field(default=())
 
 
-_KEYS = {"mapping", "version", "title", "source", "extends", "namespace", "tables", "groups", "resources", "tests"}
+_KEYS = {
+    "mapping",
+    "version",
+    "title",
+    "source",
+    "extends",
+    "namespace",
+    "tables",
+    "groups",
+    "resources",
+    "tests",
+}
 _SOURCE_KEYS = {"format", "messages", "senders", "root", "template", "rows", "name"}
 _RESOURCE_KEYS = {
     "id",
@@ -167,7 +178,9 @@ def read_document(body: bytes, *, file: str, path: Path | None = None) -> Docume
     rules = _source(source, issues) if source is not None else {}
     if not extends and not rules.get("format"):
         issues.append(problem("HT-MAP-02", tree.place, key="source: {format: …}"))
-    tables = {key: value for key, value in _blocks(tree, "tables", issues).items() if isinstance(value, Block)}
+    tables = {
+        key: value for key, value in _blocks(tree, "tables", issues).items() if isinstance(value, Block)
+    }
     groups = {
         key: _group(key, value, issues)
         for key, value in _blocks(tree, "groups", issues).items()
@@ -277,7 +290,9 @@ def _read_yaml(body: bytes, file: str) -> Yaml | None:
     try:
         node = yaml.compose(body.decode("utf-8-sig"), Loader=loader)
     except UnicodeDecodeError as error:
-        raise InvalidInput([problem("HT-MAP-01", Place(file, 1), reason=f"not UTF-8: {error.reason}")]) from None
+        raise InvalidInput(
+            [problem("HT-MAP-01", Place(file, 1), reason=f"not UTF-8: {error.reason}")]
+        ) from None
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or "too deeply nested"
