@@ -4,7 +4,9 @@ import re
 import unicodedata
 
 _MOBILE = re.compile(r"(?:\+?86)?(1[3-9]\d{9})")
-_LANDLINE = re.compile(r"(?:\+?86)?(010|02\d|0[3-9]\d{2})(\d{7,8})(?:(?:转|ext\.?|x|#)(\d{1,6}))?", re.IGNORECASE)
+_LANDLINE = re.compile(
+    r"(?:\+?86)?(010|02\d|0[3-9]\d{2})(\d{7,8})(?:(?:转|ext\.?|x|#)(\d{1,6}))?", re.IGNORECASE
+)
 
 
 def normalise_phone(text: str) -> tuple[str, bool]:
