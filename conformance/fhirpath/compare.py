@@ -121,7 +121,11 @@ def order(left: Any, right: Any, operator: str) -> int | None:
     mine, yours = quantity_of(left), quantity_of(right)
     if type(mine) is str and type(yours) is str:
         return (mine > yours) - (mine < yours)
-    if isinstance(mine, Temporal) and isinstance(yours, Temporal) and (mine.kind == "Time") == (yours.kind == "Time"):
+    if (
+        isinstance(mine, Temporal)
+        and isinstance(yours, Temporal)
+        and (mine.kind == "Time") == (yours.kind == "Time")
+    ):
         return temporal.compare(mine, yours)
     if _is_number(mine) and _is_number(yours):
         return int(mine > yours) - int(mine < yours)

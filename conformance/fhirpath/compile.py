@@ -39,7 +39,9 @@ CONSTANTS = {
     "loinc": "http://loinc.org",
     "ucum": "http://unitsofmeasure.org",
 }
-RESERVED = frozenset({"context", "resource", "rootResource", "terminologies", "factory", "server", *CONSTANTS})
+RESERVED = frozenset(
+    {"context", "resource", "rootResource", "terminologies", "factory", "server", *CONSTANTS}
+)
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,22 @@ class Scope:
     tests_type: bool = False
 
     def inside(self, this: Shape | None = None, **changes: Any) -> "Scope":
-        return replace(self, this=this or self.this, variables=dict(self.variables), is_branch=False, tests_type=False, **changes)
+        return replace(
+            self,
+            this=this or self.this,
+            variables=dict(self.variables),
+            is_branch=False,
+            tests_type=False,
+            **changes,
+        )
 
 
 class Site:
     """A function call while it is compiled: its input, its arguments, its place."""
 
-    def __init__(self, compiler: "Compiler", scope: Scope, call: Call, given: Shape, *, is_first: bool) -> None:
+    def __init__(
+        self, compiler: "Compiler", scope: Scope, call: Call, given: Shape, *, is_first: bool
+    ) -> None:
         self.compiler = compiler
         self.scope = scope
         self.call = call
@@ -101,7 +112,11 @@ class Site:
         node = self.call.arguments[place]
         if isinstance(node, Member):
             return self.compiler.type_name(TypeName(node.name, node.at))
-        if isinstance(node, Chain) and isinstance(node.head, Member) and all(isinstance(row, Member) for row in node.steps):
+        if (
+            isinstance(node, Chain)
+            and isinstance(node.head, Member)
+            and all(isinstance(row, Member) for row in node.steps)
+        ):
             name = ".".join((node.head.name, *(row.name for row in node.steps)))  # type: ignore[union-attr]  # all are members
             return self.compiler.type_name(TypeName(name, node.at))
         if isinstance(node, Literal) and isinstance(node.value, str):
@@ -113,30 +128,26 @@ class Site:
         if kind is None or not self.compiler.is_strict or not self.input.types:
             return
         if not any(row.is_any or kind.allows(row) for row in self.input.types):
-            raise InvalidInput("HT-FP-07", function=f"{self.call.name}()", expected=kind.name, found=self.input.names)
+            raise InvalidInput(
+                "HT-FP-07", function=f"{self.call.name}()", expected=kind.name, found=self.input.names
+            )
 
     def check_input_is_element(self) -> None:
         """Refuse a System value where an element is needed."""
         types = self.input.types
         if self.compiler.is_strict and types and all(row.namespace == "System" for row in types):
-            raise InvalidInput("HT-FP-07", function=f"{self.call.name}()", expected="Element", found=self.input.names)
-
-    def check_condition(self, shape: Shape) -> None:
-        """Refuse a condition that is certainly several items, or a System value that is no boolean."""
-        if not self.compiler.is_strict or shape.types is None:
-            return
-        no_boolean = bool(shape.types) and all(row.namespace == "System" and row.name != "Boolean" for row in shape.types)
-        if no_boolean:
-            raise InvalidInput("HT-FP-09", function=f"{self.call.name}()", found=shape.names)
+            raise InvalidInput(
+                "HT-FP-07", function=f"{self.call.name}()", expected="Element", found=self.input.names
+            )
 
     def check_single(self) -> None:
         """Refuse an input that is certainly several items."""
-        if self.compiler.certainly_many(self.input):
+        if self.input.least > 1:
             raise InvalidInput("HT-FP-09", function=f"{self.call.name}()", found=self.input.names)
 
     def check_single_condition(self, shape: Shape) -> None:
         """Refuse a condition made of several literals."""
-        if self.compiler.is_strict and self.compiler.certainly_many(shape):
+        if self.compiler.is_strict and shape.least > 1:
             raise InvalidInput("HT-FP-09", function=f"{self.call.name}()", found=shape.names)
 
     def check_order(self) -> None:
@@ -182,10 +193,6 @@ class Compiler:
         """Tell whether the name belongs to the environment."""
         return name in RESERVED or name.startswith(("vs-", "ext-"))
 
-    def certainly_many(self, shape: Shape) -> bool:
-        """A union of System values that differ by their literals."""
-        return shape.is_many and bool(shape.types) and all(row.namespace == "System" for row in shape.types or ())
-
     def type_name(self, name: TypeName) -> tuple[str | None, str]:
         """Return (namespace, name) of an existing type. Raises InvalidInput HT-FP-06."""
         namespace, _, plain = name.name.rpartition(".")
@@ -202,6 +209,7 @@ class Compiler:
             after = node.steps[place + 1] if place + 1 < len(node.steps) else None
             is_tested = isinstance(after, Call) and after.name == "is"
             step, shape = self._step(row, shape, replace(scope, tests_type=True) if is_tested else scope)
+            shape = replace(shape, least=0) if shape.least else shape
             steps.append(step)
         if len(steps) == 1:
             (only,) = steps
@@ -256,7 +264,11 @@ class Compiler:
         if function is None:
             raise InvalidInput("HT-FP-04", name=node.name, position=node.at)
         if not function.least <= len(node.arguments) <= function.most:
-            expected = f"{function.least}" if function.least == function.most else f"{function.least}–{function.most}"
+            expected = (
+                f"{function.least}"
+                if function.least == function.most
+                else f"{function.least}–{function.most}"
+            )
             raise InvalidInput("HT-FP-05", name=node.name, expected=expected, found=len(node.arguments))
         return function.build(Site(self, scope, node, given, is_first=is_first))
 
@@ -265,19 +277,31 @@ class Compiler:
         inner = scope.inside()
         branch = replace(inner, is_branch=True) if is_union or scope.is_branch else inner
         tests_type = node.level == TYPE_LEVEL and node.rest[0][0] == "is"
-        first = self.compile(node.first, replace(branch, variables=dict(scope.variables), tests_type=tests_type))
+        first = self.compile(
+            node.first, replace(branch, variables=dict(scope.variables), tests_type=tests_type)
+        )
         rest: list[tuple[str, Any]] = []
         for operator, operand, _ in node.rest:
             if isinstance(operand, TypeName):
                 rest.append((operator, self.type_name(operand)))
             else:
-                rest.append((operator, self.compile(operand, replace(branch, variables=dict(scope.variables)))))
+                rest.append(
+                    (operator, self.compile(operand, replace(branch, variables=dict(scope.variables))))
+                )
         if node.level == TYPE_LEVEL:
             evaluate, shape = first
             for operator, target in rest:
                 evaluate, shape = type_test(operator, evaluate, shape, target)
             return evaluate, shape
-        return OPERATORS[node.level](first, rest)
+        evaluate, shape = OPERATORS[node.level](first, rest)
+        if is_union:
+            literals = {
+                repr(row.value)
+                for row in (node.first, *(row[1] for row in node.rest))
+                if isinstance(row, Literal)
+            }
+            shape = replace(shape, least=len(literals))
+        return evaluate, shape
 
     def _special(self, node: Special, scope: Scope) -> tuple[Evaluate, Shape]:
         if node.name == "this":
@@ -316,7 +340,9 @@ class Compiler:
         return evaluate, shape
 
 
-SYSTEM_NAMES = frozenset({"Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity", "Any"})
+SYSTEM_NAMES = frozenset(
+    {"Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity", "Any"}
+)
 
 
 def _shape_of(value: Any) -> Shape:
@@ -342,7 +368,9 @@ def _indexer(index: Evaluate) -> Step:
         if value is None:
             return []
         if not isinstance(value, int) or isinstance(value, bool):
-            raise InvalidInput("HT-FP-07", function="[ ]", expected="Integer", found=str(type_of(place).label))
+            raise InvalidInput(
+                "HT-FP-07", function="[ ]", expected="Integer", found=str(type_of(place).label)
+            )
         return [items[value]] if 0 <= value < len(items) else []
 
     return step

@@ -4,11 +4,11 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from conformance.fhirpath import functions  # noqa: F401: fills the registry
+from conformance.fhirpath import functions  # noqa: F401  fills the registry
 from conformance.fhirpath.compare import truth
 from conformance.fhirpath.compile import Compiler, Scope
 from conformance.fhirpath.host import DEFAULT, Host, Run
-from conformance.fhirpath.model import Node, Type, UNTYPED, resource_type, type_at
+from conformance.fhirpath.model import UNTYPED, Node, Type, resource_type, type_at
 from conformance.fhirpath.parse import parse
 from conformance.fhirpath.registry import Evaluate
 from conformance.fhirpath.result import fhir_type, to_json
@@ -123,7 +123,11 @@ def _items_of(value: Any, root: Type | None, extra: Any) -> list[Any]:
     if isinstance(value, Node):
         return [value]
     if isinstance(value, dict):
-        return [Node(value, (resource_type(value) if root is None or root.is_resource else None) or root or UNTYPED)]
+        return [
+            Node(
+                value, (resource_type(value) if root is None or root.is_resource else None) or root or UNTYPED
+            )
+        ]
     if root is not None:
         return [Node(value, root, extra)]
     return [Decimal(repr(value)) if isinstance(value, float) else value]

@@ -55,14 +55,26 @@ DEFAULT = Host()
 class Run:
     """One evaluation: where `$this` stands, what `%resource` means, what is left of the budget."""
 
-    __slots__ = ("bundled", "deadline", "env", "host", "index", "moment", "reserve", "root", "slots", "this", "total")
+    __slots__ = (
+        "bundled",
+        "deadline",
+        "env",
+        "host",
+        "index",
+        "moment",
+        "reserve",
+        "root",
+        "slots",
+        "this",
+        "total",
+    )
 
     def __init__(self, this: list[Any], env: dict[str, list[Any]], host: Host) -> None:
         self.this = this
         self.root = this
         self.env = env
         self.host = host
-        self.index: int | None = None
+        self.index: int | None = 0
         self.total: list[Any] = []
         self.bundled: dict[str, Any] | None = None
         self.slots: dict[int, list[Any]] = {}

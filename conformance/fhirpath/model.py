@@ -105,7 +105,19 @@ SYSTEM_OF: Final = {
     "instant": "DateTime",
     "time": "Time",
     **dict.fromkeys(
-        ("string", "code", "id", "markdown", "uri", "url", "canonical", "uuid", "oid", "base64Binary", "xhtml"),
+        (
+            "string",
+            "code",
+            "id",
+            "markdown",
+            "uri",
+            "url",
+            "canonical",
+            "uuid",
+            "oid",
+            "base64Binary",
+            "xhtml",
+        ),
         "String",
     ),
 }

@@ -4,17 +4,19 @@ from typing import Final
 from xml.parsers import expat
 
 XHTML: Final = "http://www.w3.org/1999/xhtml"
-ELEMENTS: Final = frozenset(
+ELEMENT_NAMES: Final = (
     "a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd del dfn div dl dt em h1 h2 h3 h4 "
     "h5 h6 hr i img ins kbd li map ol p pre q s samp small span strike strong sub sup table tbody td tfoot th thead tr tt u "
-    "ul var".split()
+    "ul var"
 )
-ATTRIBUTES: Final = frozenset(
+ATTRIBUTE_NAMES: Final = (
     "abbr accesskey align alt axis bgcolor border cellpadding cellspacing char charoff charset cite class clear color colspan "
     "compact coords datetime dir frame headers height href hreflang hspace id ID ismap lang longdesc name nohref noshade "
     "nowrap rel rev rowspan rules scope shape size span src start style summary tabindex title type usemap valign value "
-    "vspace width".split()
+    "vspace width"
 )
+ELEMENTS: Final = frozenset(ELEMENT_NAMES.split())
+ATTRIBUTES: Final = frozenset(ATTRIBUTE_NAMES.split())
 # http://www.w3.org/XML/1998/namespace: xml:lang, xml:space, xml:id
 XML_PREFIX: Final = "http://www.w3.org/XML/1998/namespace "
 SCRIPTED: Final = ("javascript:", "vbscript:", "data:text/html")
@@ -55,7 +57,9 @@ class _Check:
             folded = value.strip().lower()
             if key.startswith(XML_PREFIX):
                 continue
-            if key not in ATTRIBUTES or (key in ("href", "src", "cite", "longdesc") and folded.startswith(SCRIPTED)):
+            if key not in ATTRIBUTES or (
+                key in ("href", "src", "cite", "longdesc") and folded.startswith(SCRIPTED)
+            ):
                 self.is_allowed = False
 
     def characters(self, text: str) -> None:

@@ -153,7 +153,11 @@ def _compares(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
 def membership(first: Operand, rest: Rest) -> Operand:
     evaluate = first[0]
     for operator, operand in rest:
-        evaluate = _contains(evaluate, operand[0], operator) if operator == "contains" else _contains(operand[0], evaluate, operator)
+        evaluate = (
+            _contains(evaluate, operand[0], operator)
+            if operator == "contains"
+            else _contains(operand[0], evaluate, operator)
+        )
     return evaluate, BOOLEAN
 
 

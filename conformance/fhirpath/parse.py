@@ -6,7 +6,7 @@ https://hl7.org/fhirpath/N1/#operator-precedence
 from decimal import Decimal
 
 from conformance.fhirpath.quantity import CALENDAR_UNITS, Quantity
-from conformance.fhirpath.temporal import Date, DateTime, Time
+from conformance.fhirpath.temporal import Date, DateTime, Temporal, Time
 from conformance.fhirpath.tokens import Token, tokens
 from conformance.fhirpath.tree import (
     Call,
@@ -137,14 +137,22 @@ class _Reader:
         if word.kind == "word" and self.sees("("):
             self.at += 1
             arguments: list[Expression] = []
-            if not self.sees(")"):
-                arguments.append(self.expression(depth + 1))
-                while self.sees(","):
-                    self.at += 1
-                    arguments.append(self.expression(depth + 1))
+            while not self.sees(")") or arguments:
+                arguments.append(self.argument(depth, is_key=word.text == "sort"))
+                if not self.sees(","):
+                    break
+                self.at += 1
             self.expect("symbol", ")")
             return Call(word.text, tuple(arguments), word.at)
         return Member(word.text, word.at)
+
+    def argument(self, depth: int, *, is_key: bool) -> Expression:
+        found = self.expression(depth + 1)
+        word = self.words[self.at]
+        if is_key and word.kind == "word" and word.text in ("asc", "desc"):
+            self.at += 1
+            return Polarity("desc", found, word.at) if word.text == "desc" else found
+        return found
 
     def number(self) -> Literal:
         word, unit = self.next(), self.words[self.at]
@@ -207,9 +215,14 @@ def _join(operands: list[Expression | TypeName], operator: Token) -> None:
 def _literal(word: Token) -> object:
     if word.kind == "string":
         return word.text
-    kind = {"date": Date, "dateTime": DateTime, "time": Time}[word.kind]
-    text = word.text.removeprefix("@").removeprefix("T") if word.kind == "time" else word.text[1:]
-    value = kind.parse(text)
+    text = word.text.removeprefix("@T").removeprefix("@")
+    value: Temporal | None
+    if word.kind == "date":
+        value = Date.parse(text)
+    else:
+        value = Time.parse(text) if word.kind == "time" else DateTime.parse(text)
     if value is None:
-        raise InvalidInput("HT-FP-01", position=word.at, found=word.text, expected="a date or time of the calendar")
+        raise InvalidInput(
+            "HT-FP-01", position=word.at, found=word.text, expected="a date or time of the calendar"
+        )
     return value

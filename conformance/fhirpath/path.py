@@ -26,7 +26,9 @@ def member_step(compiler: "Compiler", given: Shape, name: str, at: int) -> tuple
             raise InvalidInput("HT-FP-02", name=name, type=given.names, position=at)
         return _dynamic(name), NOTHING
     types = frozenset(row for member in members for row in member.types)
-    shape = Shape(types, is_many=given.is_many or any(row.is_many for row in members), is_ordered=given.is_ordered)
+    shape = Shape(
+        types, is_many=given.is_many or any(row.is_many for row in members), is_ordered=given.is_ordered
+    )
     only = given.only
     option = members[0].single if only is not None and not only.system else None
     if option is None or option.type.is_any:

@@ -43,7 +43,9 @@ def replace_matches(run: Run, text: str, pattern: str, substitution: str, flags:
                 lambda row: row[1] if row[1] is not None else match[row[2] or int(row[3])] or "", substitution
             )
         except IndexError as error:
-            raise InvalidInput("HT-FP-15", pattern=pattern, reason=f"no such group in {substitution!r}") from error
+            raise InvalidInput(
+                "HT-FP-15", pattern=pattern, reason=f"no such group in {substitution!r}"
+            ) from error
         length += len(found)
         run.bound_text(length)
         return found

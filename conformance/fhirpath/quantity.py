@@ -81,6 +81,22 @@ def in_unit_of(quantity: Quantity, other: Quantity) -> Decimal | None:
     return ucum.convert(quantity.value, source_code, target_code)
 
 
+def convert(quantity: Quantity, unit: str) -> Quantity | None:
+    """Return the quantity in another unit, `days` or a UCUM code (toQuantity); None when it cannot be.
+
+    Between calendar and UCUM the source's own factors hold, then the unit is renamed: 182.5 days is 0.5 'a'.
+    """
+    is_calendar = unit in CALENDAR_UNITS
+    target = Quantity(Decimal(1), unit, is_calendar=is_calendar)
+    if quantity.is_calendar and not is_calendar and unit in CALENDAR_OF:
+        value = in_unit_of(quantity, Quantity(Decimal(1), CALENDAR_OF[unit], is_calendar=True))
+    elif is_calendar and not quantity.is_calendar:
+        value = in_unit_of(quantity, _definite(target))
+    else:
+        value = in_unit_of(quantity, target)
+    return None if value is None else Quantity(value, unit, is_calendar=is_calendar)
+
+
 def compare(left: Quantity, right: Quantity) -> int | None:
     """Return -1, 0 or 1; None for different dimensions, and for calendar years or months against UCUM's."""
     converted = in_unit_of(right, left)
@@ -109,11 +125,24 @@ def add(left: Quantity, right: Quantity, sign: int) -> Quantity | None:
 
 
 def multiply(left: Quantity, right: Quantity) -> Quantity | None:
-    return _combined(left, right, ucum.multiply)
+    """Return the product; a calendar duration can be multiplied by a plain number only, or by its UCUM meaning."""
+    for duration, factor in ((left, right), (right, left)):
+        if duration.is_calendar and factor.ucum == "1":
+            return Quantity(duration.value * factor.value, duration.unit, is_calendar=True)
+    if left.ucum is None or right.ucum is None:
+        return None
+    found = ucum.multiply(left.value, left.ucum, right.value, right.ucum)
+    return None if found is None else Quantity(*found)
 
 
 def divide(left: Quantity, right: Quantity) -> Quantity | None:
-    return _combined(left, right, ucum.divide)
+    """Return the quotient; None for a divisor of zero."""
+    if left.is_calendar and right.ucum == "1" and right.value:
+        return Quantity(left.value / right.value, left.unit, is_calendar=True)
+    if left.ucum is None or right.ucum is None:
+        return None
+    found = ucum.divide(left.value, left.ucum, right.value, right.ucum)
+    return None if found is None else Quantity(*found)
 
 
 def comparable(left: Quantity, right: Quantity) -> bool:
@@ -130,20 +159,6 @@ def key(quantity: Quantity) -> tuple[object, ...]:
     if quantity.is_calendar:
         return ("quantity", quantity.value * (12 if CALENDAR_UNITS[quantity.unit] == "year" else 1), "month")
     return ("quantity", quantity.value, quantity.unit)
-
-
-def _combined(left: Quantity, right: Quantity, operation: object) -> Quantity | None:
-    left_code, right_code = left.ucum, right.ucum
-    if left.is_calendar and right_code == "1":
-        value = left.value * right.value if operation is ucum.multiply else left.value / right.value
-        return Quantity(value, left.unit, is_calendar=True)
-    if right.is_calendar and left_code == "1" and operation is ucum.multiply:
-        return Quantity(left.value * right.value, right.unit, is_calendar=True)
-    if left_code is None or right_code is None:
-        return None
-    combine = ucum.multiply if operation is ucum.multiply else ucum.divide
-    found = combine(left.value, left_code, right.value, right_code)
-    return None if found is None else Quantity(*found)
 
 
 def _definite(quantity: Quantity) -> Quantity:

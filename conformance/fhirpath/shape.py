@@ -7,11 +7,12 @@ from conformance.fhirpath.model import Type, system_type
 
 @dataclass(frozen=True)
 class Shape:
-    """`types` None: unknown; an empty set: certainly empty. `is_many` False: at most one item."""
+    """`types` None: unknown; an empty set: certainly empty. `is_many` False: at most one item; `least`: so many for sure."""
 
     types: frozenset[Type] | None
     is_many: bool = False
     is_ordered: bool = True
+    least: int = 0
 
     def with_many(self, is_many: bool) -> "Shape":
         return self if self.is_many == is_many else replace(self, is_many=is_many)

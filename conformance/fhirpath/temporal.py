@@ -15,7 +15,9 @@ from typing import ClassVar, Self
 DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 CLOCK = r"([0-9]{2})(?::([0-9]{2})(?::([0-9]{2}(?:\.[0-9]{1,12})?))?)?"
 TIME = re.compile(CLOCK)
-DATE_TIME = re.compile(rf"([0-9]{{4}})(?:-([0-9]{{2}})(?:-([0-9]{{2}}))?)?(?:T(?:{CLOCK}(Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?)?")
+DATE_TIME = re.compile(
+    rf"([0-9]{{4}})(?:-([0-9]{{2}})(?:-([0-9]{{2}}))?)?(?:T(?:{CLOCK}(Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?)?"
+)
 
 # A value without a zone lies somewhere between these offsets (minutes east of UTC).
 EAST, WEST = 14 * 60, -12 * 60
@@ -34,7 +36,7 @@ class Temporal:
         self.zone = zone
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.parts == other.parts and self.zone == other.zone  # type: ignore[attr-defined]  # same class
+        return type(self) is type(other) and self.parts == other.parts and self.zone == other.zone
 
     def __hash__(self) -> int:
         return hash((self.kind, self.parts, self.zone))
@@ -158,11 +160,15 @@ def shift(value: Temporal, amount: Decimal, unit: str) -> Temporal | None:
     names = ("hour", "minute", "second") if value.kind == "Time" else UNITS
     if value.kind == "Time":
         seconds = amount * SECONDS[unit] if unit in SECONDS else Decimal(0)
-        return _shift_clock(value, seconds if unit == "second" else Decimal(int(amount)) * SECONDS.get(unit, 0))
+        return _shift_clock(
+            value, seconds if unit == "second" else Decimal(int(amount)) * SECONDS.get(unit, 0)
+        )
     finest = names[len(value.parts) - 1]
     while names.index(unit) > names.index(finest):
         coarser = names[names.index(unit) - 1]
-        amount = Decimal(int(amount / PER[unit, finest])) if (unit, finest) in PER else amount / PER[unit, coarser]
+        amount = (
+            Decimal(int(amount / PER[unit, finest])) if (unit, finest) in PER else amount / PER[unit, coarser]
+        )
         unit = finest if (unit, finest) in PER else coarser
     if unit != "second":
         amount = Decimal(int(amount))

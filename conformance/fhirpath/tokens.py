@@ -41,7 +41,9 @@ def tokens(expression: str) -> list[Token]:
     while at < len(expression):
         match = WORDS.match(expression, at)
         if match is None:
-            raise InvalidInput("HT-FP-01", position=at + 1, found=expression[at : at + 20], expected="FHIRPath")
+            raise InvalidInput(
+                "HT-FP-01", position=at + 1, found=expression[at : at + 20], expected="FHIRPath"
+            )
         kind, text = str(match.lastgroup), match.group()
         if kind in ("string", "quoted"):
             text = unescape(text[1:-1])
@@ -58,6 +60,8 @@ def unescape(text: str) -> str:
     """Return the text of a string or quoted name; a backslash before any other character is dropped."""
     if "\\" not in text:
         return text
-    return ESCAPE.sub(
+    found = ESCAPE.sub(
         lambda match: chr(int(match[1], 16)) if match[1] else CONTROL.get(match[2], match[2]), text
     )
+    # Two \u escapes may be the halves of one character; a half alone becomes the replacement character.
+    return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -95,7 +95,9 @@ def code_of(dimensions: Dimensions) -> str:
     return ".".join(code if power == 1 else f"{code}{power}" for code, power in dimensions) or "1"
 
 
-def _combine(value: Decimal, unit: str, other: Decimal, other_unit: str, sign: int) -> tuple[Decimal, str] | None:
+def _combine(
+    value: Decimal, unit: str, other: Decimal, other_unit: str, sign: int
+) -> tuple[Decimal, str] | None:
     left, right = reduce(unit), reduce(other_unit)
     # ucum.org/ucum §21: units on non-ratio scales take no part in products.
     if left is None or right is None or left.function or right.function:

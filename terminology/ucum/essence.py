@@ -39,11 +39,17 @@ class Essence:
 
 @cache
 def essence() -> Essence:
-    root = ElementTree.fromstring(ESSENCE.read_bytes())  # noqa: S314: our own file
-    prefixes = {row.attrib["Code"]: Fraction(row.find(f"{SPACE}value").attrib["value"]) for row in root.iter(f"{SPACE}prefix")}  # type: ignore[union-attr]  # fixed schema
+    root = ElementTree.fromstring(ESSENCE.read_bytes())  # noqa: S314  our own file
+    prefixes: dict[str, Fraction] = {}
+    for row in root.iter(f"{SPACE}prefix"):
+        magnitude = row.find(f"{SPACE}value")
+        assert magnitude is not None
+        prefixes[row.attrib["Code"]] = Fraction(magnitude.attrib["value"])
     atoms: dict[str, Atom] = {}
     for row in root.iter(f"{SPACE}base-unit"):
-        atoms[row.attrib["Code"]] = Atom(row.attrib["Code"], _text(row, "name"), _text(row, "property"), is_metric=True)
+        atoms[row.attrib["Code"]] = Atom(
+            row.attrib["Code"], _text(row, "name"), _text(row, "property"), is_metric=True
+        )
     bases = tuple(atoms)
     for row in root.iter(f"{SPACE}unit"):
         definition = row.find(f"{SPACE}value")

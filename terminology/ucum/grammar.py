@@ -1,7 +1,7 @@
 """The grammar of unit codes (https://ucum.org/ucum#section-Grammar-of-Units-and-Unit-Terms).
 
-    main = ["/"] term;  term = component {("." | "/") component}
-    component = simple [exponent] [annotation] | annotation | digits [annotation] | "(" term ")" [annotation]
+main = ["/"] term;  term = component {("." | "/") component}
+component = simple [exponent] [annotation] | annotation | digits [annotation] | "(" term ")" [annotation]
 """
 
 import re

@@ -31,7 +31,7 @@ def to_boolean(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | Decimal):
-        return {0: False, 1: True}.get(value)  # type: ignore[call-overload, no-any-return]  # equal numbers hash alike
+        return bool(value) if value in (0, 1) else None
     if isinstance(value, str):
         folded = value.lower()
         return True if folded in TRUE else False if folded in FALSE else None
@@ -133,9 +133,7 @@ def _converted(items: list[Any], function: str, convert: Callable[[Any], Any], u
     found = None if value is None or isinstance(value, Node) else convert(value)
     if found is None or unit is None:
         return found
-    target = Quantity(Decimal(1), unit, is_calendar=unit in CALENDAR_UNITS)
-    number = quantity.in_unit_of(found, target)
-    return None if number is None else Quantity(number, unit, is_calendar=target.is_calendar)
+    return quantity.convert(found, unit)
 
 
 def _register(name: str, convert: Callable[[Any], Any]) -> None:
@@ -156,7 +154,10 @@ def _register(name: str, convert: Callable[[Any], Any]) -> None:
         def step(items: list[Any], run: Run) -> list[Any]:
             if not items:
                 return []
-            return [_converted(items, f"convertsTo{name}()", convert, _unit(unit(run)) if unit else None) is not None]
+            return [
+                _converted(items, f"convertsTo{name}()", convert, _unit(unit(run)) if unit else None)
+                is not None
+            ]
 
         return step, BOOLEAN
 

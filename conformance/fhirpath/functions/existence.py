@@ -24,16 +24,14 @@ def exists(site: "Site") -> tuple[Step, Shape]:
     """True when there is an item, or one that meets the criterion."""
     if not site.count:
         return lambda items, run: [bool(items)], BOOLEAN
-    criterion, shape = site.body(0, site.input)
-    site.check_condition(shape)
+    criterion, _ = site.body(0, site.input)
     return lambda items, run: [_first(items, run, criterion, wanted=True)], BOOLEAN
 
 
 @special("all", 1)
 def all_(site: "Site") -> tuple[Step, Shape]:
     """True when every item meets the criterion; true for none."""
-    criterion, shape = site.body(0, site.input)
-    site.check_condition(shape)
+    criterion, _ = site.body(0, site.input)
     return lambda items, run: [not _first(items, run, criterion, wanted=False)], BOOLEAN
 
 

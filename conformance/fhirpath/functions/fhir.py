@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from conformance.fhirpath.compile import Site
 
 # references.html#literal: [base/]Type/id[/_history/version]
-LITERAL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]{1,40})/([A-Za-z0-9.\-]{1,64})(?:/_history/[A-Za-z0-9.\-]{1,64})?")
+LITERAL = re.compile(
+    r"(?:.*/)?([A-Z][A-Za-z]{1,40})/([A-Za-z0-9.\-]{1,64})(?:/_history/[A-Za-z0-9.\-]{1,64})?"
+)
 BASE_DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -134,7 +136,7 @@ def named_type(item: Any, reference: str) -> Any:
     value = item.value if isinstance(item, Node) else None
     declared = value.get("type") if isinstance(value, dict) else None
     match = LITERAL.fullmatch(reference)
-    name = declared if isinstance(declared, str) else match[1] if match else ""
+    name = declared if isinstance(declared, str) else str(match[1]) if match else ""
     return type_at(name) if definitions.is_resource(name) else None
 
 
@@ -210,7 +212,7 @@ def _member_of_core(value: Any, url: str) -> bool | None:
         return any(value in group for group in codes.values())
     if not isinstance(value, dict):
         return None
-    codings = value["coding"] if "coding" in value else [value]
+    codings = value.get("coding", [value])
     return any(coding.get("code") in codes.get(coding.get("system"), ()) for coding in codings)
 
 

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 @special("where", 1)
 def where(site: "Site") -> tuple[Step, Shape]:
     """The items that meet the criterion."""
-    criterion, shape = site.body(0, site.input)
-    site.check_condition(shape)
+    criterion, _ = site.body(0, site.input)
 
     def step(items: list[Any], run: Run) -> list[Any]:
         if not items:
@@ -118,7 +117,6 @@ def iif(site: "Site") -> tuple[Step, Shape]:
     if site.compiler.is_strict and not site.is_first:
         site.check_single()
     criterion, shape = site.branch(0)
-    site.check_condition(shape)
     site.check_single_condition(shape)
     then, then_shape = site.branch(1)
     otherwise, otherwise_shape = site.branch(2) if site.count == 3 else (None, Shape(frozenset()))
@@ -128,10 +126,8 @@ def iif(site: "Site") -> tuple[Step, Shape]:
         if not site.is_first:
             single(items, "iif()")
             run.this = items
-        if truth(criterion(run), "iif()") is True:
-            found = then(run)
-        else:
-            found = otherwise(run) if otherwise else []
+        chosen = then if truth(criterion(run), "iif()") is True else otherwise
+        found = chosen(run) if chosen else []
         run.this = this
         return found
 
@@ -159,21 +155,29 @@ def aggregate(site: "Site") -> tuple[Step, Shape]:
     return step, UNKNOWN if shape.types is None else shape
 
 
+Row = tuple[Any, list[tuple[Any, str]]]
+
+
 @special("sort", 0, 9)
 def sort(site: "Site") -> tuple[Step, Shape]:
-    """The items in order, by themselves or by one or more keys; a minus before a key turns its order."""
-    keys: list[tuple[Evaluate, bool]] = []
+    """The items in order, by themselves or by keys, each `asc`, `desc` or, as in the suite, with a minus."""
+    keys: list[tuple[Evaluate, str]] = []
     for place, node in enumerate(site.call.arguments):
-        is_turned = isinstance(node, Polarity) and node.sign == "-"
-        keys.append((site.sort_key(place) if is_turned else site.body(place, site.input)[0], is_turned))
+        turned = node.sign if isinstance(node, Polarity) and node.sign in ("-", "desc") else ""
+        keys.append((site.sort_key(place) if turned else site.body(place, site.input)[0], turned))
 
     def step(items: list[Any], run: Run) -> list[Any]:
         run.spend(len(items) * 8)
         this, index = run.this, run.index
-        rows: list[tuple[Any, list[tuple[Any, bool]]]] = []
+        rows: list[Row] = []
         for place, item in enumerate(items):
             run.this, run.index = [item], place
-            rows.append((item, [(single(evaluate(run), "sort()"), turned) for evaluate, turned in keys] or [(item, False)]))
+            rows.append(
+                (
+                    item,
+                    [(single(evaluate(run), "sort()"), turned) for evaluate, turned in keys] or [(item, "")],
+                )
+            )
         run.this, run.index = this, index
         rows.sort(key=cmp_to_key(_compare_rows))
         return [item for item, _ in rows]
@@ -181,14 +185,13 @@ def sort(site: "Site") -> tuple[Step, Shape]:
     return step, Shape(site.input.types, is_many=site.input.is_many)
 
 
-Row = tuple[Any, list[tuple[Any, bool]]]
-
-
 def _compare_rows(left: Row, right: Row) -> int:
     for (mine, turned), (yours, _) in zip(left[1], right[1], strict=True):
         if mine is None or yours is None:
-            # An absent key comes first, last when the order is turned.
+            # An absent key is the lowest, and with the older form `-key` first too (the official suite has it so).
             found: int | None = (mine is not None) - (yours is not None)
+            if turned == "-":
+                turned = ""
         else:
             found = order(mine, yours, "sort()")
         if found:
@@ -235,5 +238,3 @@ def trace(site: "Site") -> tuple[Step, Shape]:
         return items
 
     return step, site.input
-
-

@@ -30,7 +30,9 @@ def _is_clock(value: Any) -> bool:
 
 STRING: Final = Kind("String", lambda value: type(value) is str, _is_text_type)
 INTEGER: Final = Kind(
-    "Integer", lambda value: isinstance(value, int) and not isinstance(value, bool), lambda kind: kind.system == "Integer"
+    "Integer",
+    lambda value: isinstance(value, int) and not isinstance(value, bool),
+    lambda kind: kind.system == "Integer",
 )
 NUMBER: Final = Kind("Decimal", _is_number, lambda kind: kind.system in ("Integer", "Decimal"))
 MEASURE: Final = Kind(

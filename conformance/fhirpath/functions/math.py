@@ -1,6 +1,6 @@
 """Math (https://hl7.org/fhirpath/N1/#math-1). What has no finite value is empty."""
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, DecimalException
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, DecimalException
 from typing import Any, Final
 
 from conformance.fhirpath.arithmetic import EXACT, integer, reduced
@@ -8,6 +8,8 @@ from conformance.fhirpath.functions.kinds import INTEGER, MEASURE, NUMBER
 from conformance.fhirpath.host import Run
 from conformance.fhirpath.quantity import Quantity
 from conformance.fhirpath.registry import scalar
+from conformance.fhirpath.shape import INTEGER as WHOLE
+from conformance.fhirpath.shape import Shape
 from terminology.issues import InvalidInput
 
 CONTEXT: Final = Context(prec=28)
@@ -31,31 +33,49 @@ def abs_(run: Run, value: Any) -> Any:
     return value.copy_abs() if isinstance(value, Decimal) else integer(abs(value))
 
 
-@scalar("ceiling", NUMBER, gives="integer")
-def ceiling(run: Run, value: Any) -> int | None:
+def _whole(given: Shape) -> Shape:
+    return (
+        Shape(None) if given.types is None or any("Quantity" in row.bases for row in given.types) else WHOLE
+    )
+
+
+def _to_whole(value: Any, rounding: str) -> Any:
+    if isinstance(value, Quantity):
+        return Quantity(value.value.to_integral_value(rounding), value.unit, is_calendar=value.is_calendar)
+    return integer(int(Decimal(value).to_integral_value(rounding)))
+
+
+@scalar("ceiling", MEASURE, gives=_whole)
+def ceiling(run: Run, value: Any) -> Any:
     """The least integer that is not less."""
-    return integer(int(Decimal(value).to_integral_value(ROUND_CEILING)))
+    return _to_whole(value, ROUND_CEILING)
 
 
-@scalar("floor", NUMBER, gives="integer")
-def floor(run: Run, value: Any) -> int | None:
+@scalar("floor", MEASURE, gives=_whole)
+def floor(run: Run, value: Any) -> Any:
     """The greatest integer that is not greater."""
-    return integer(int(Decimal(value).to_integral_value(ROUND_FLOOR)))
+    return _to_whole(value, ROUND_FLOOR)
 
 
-@scalar("truncate", NUMBER, gives="integer")
-def truncate(run: Run, value: Any) -> int | None:
+@scalar("truncate", MEASURE, gives=_whole)
+def truncate(run: Run, value: Any) -> Any:
     """The integer part."""
-    return integer(int(value))
+    return _to_whole(value, ROUND_DOWN)
 
 
-@scalar("round", NUMBER, INTEGER, optional=1, gives="decimal")
-def round_(run: Run, value: Any, places: int = 0) -> Decimal | None:
+@scalar("round", MEASURE, INTEGER, optional=1, gives=lambda given: Shape(None))
+def round_(run: Run, value: Any, places: int = 0) -> Any:
     """The value rounded to so many decimal places, halves away from zero."""
     if places < 0:
         raise InvalidInput("HT-FP-07", function="round()", expected="Integer ≥ 0", found=str(places))
-    number = Decimal(value)
-    if places >= MAX_MAGNITUDE or -number.as_tuple().exponent <= places:  # type: ignore[operator]  # always finite
+    if isinstance(value, Quantity):
+        return Quantity(_rounded(value.value, places), value.unit, is_calendar=value.is_calendar)
+    return _rounded(Decimal(value), places)
+
+
+def _rounded(number: Decimal, places: int) -> Decimal:
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or -exponent <= places:
         return number
     return number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, EXACT)
 

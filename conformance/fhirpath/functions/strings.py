@@ -4,16 +4,20 @@ import base64
 import binascii
 import html
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance.fhirpath.compare import name_of, single
 from conformance.fhirpath.functions.kinds import INTEGER, STRING
 from conformance.fhirpath.host import Run
 from conformance.fhirpath.model import atom
 from conformance.fhirpath.pattern import fully_matches, matches, replace_matches
-from conformance.fhirpath.registry import collection, scalar
+from conformance.fhirpath.registry import Step, collection, scalar, special
 from conformance.fhirpath.shape import STRING as TEXT
+from conformance.fhirpath.shape import Shape
 from terminology.issues import InvalidInput
+
+if TYPE_CHECKING:
+    from conformance.fhirpath.compile import Site
 
 
 @scalar("indexOf", STRING, STRING, gives="integer")
@@ -28,12 +32,21 @@ def last_index_of(run: Run, value: str, part: str) -> int:
     return value.rfind(part)
 
 
-@scalar("substring", STRING, INTEGER, INTEGER, optional=1, gives="string")
-def substring(run: Run, value: str, start: int, length: int | None = None) -> str | None:
+@special("substring", 1, 2)
+def substring(site: "Site") -> tuple[Step, Shape]:
     """The part from a 0-based start, as long as given; empty when it starts outside."""
-    if not 0 <= start < len(value):
-        return None
-    return value[start:] if length is None else value[start : start + max(0, length)]
+    site.check_input(STRING)
+    start, length = site.argument(0)[0], site.argument(1)[0] if site.count == 2 else None
+
+    def step(items: list[Any], run: Run) -> list[Any]:
+        text, first = _text(items, "substring()"), _integer(start(run))
+        # An empty length is as good as none, other than for the rest of the functions.
+        count = _integer(length(run)) if length else None
+        if text is None or first is None or not 0 <= first < len(text):
+            return []
+        return [text[first:] if count is None else text[first : first + max(0, count)]]
+
+    return step, TEXT
 
 
 @scalar("startsWith", STRING, STRING, gives="boolean")
@@ -107,7 +120,7 @@ def to_chars(run: Run, items: list[Any]) -> list[Any]:
 @scalar("trim", STRING, gives="string")
 def trim(run: Run, value: str) -> str:
     """The text without white space at both ends."""
-    return value.strip()
+    return value.strip(" \t\r\n")
 
 
 @collection("split", 1, gives=lambda given: TEXT.with_many(True))
@@ -132,10 +145,12 @@ def join(run: Run, items: list[Any], separator: list[Any] | None = None) -> list
 
 @scalar("encode", STRING, STRING, gives="string")
 def encode(run: Run, value: str, format: str) -> str | None:
-    """The text (UTF-8) in hex, base64 or urlbase64."""
+    """The text (UTF-8) in hex, base64 or urlbase64, or as ASCII with ? for the rest."""
     raw = value.encode()
     if format == "hex":
         return raw.hex()
+    if format == "ascii":
+        return value.encode("ascii", "replace").decode()
     if format == "base64":
         return base64.b64encode(raw).decode()
     if format == "urlbase64":
@@ -180,6 +195,14 @@ def unescape(run: Run, value: str, target: str) -> str | None:
             return None
         return found if isinstance(found, str) else None
     return None
+
+
+def _integer(items: list[Any]) -> int | None:
+    item = single(items, "substring()")
+    value = None if item is None else atom(item)
+    if value is not None and not INTEGER.accepts(value):
+        raise InvalidInput("HT-FP-07", function="substring()", expected="Integer", found=name_of(item))
+    return value
 
 
 def _text(items: list[Any], function: str) -> str | None:

@@ -22,7 +22,9 @@ def _register(name: str, least: int, most: int, summary: str) -> None:
         if not items:
             return []
         if not is_terminologies(items[0]):
-            raise InvalidInput("HT-FP-07", function=f"{name}()", expected="%terminologies", found=name_of(items[0]))
+            raise InvalidInput(
+                "HT-FP-07", function=f"{name}()", expected="%terminologies", found=name_of(items[0])
+            )
         return call_terminologies(name, run, *arguments)
 
     call.__doc__ = summary

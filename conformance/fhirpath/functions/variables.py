@@ -17,7 +17,9 @@ def define_variable(site: "Site") -> tuple[Step, Shape]:
     """The input itself; the steps after it see `%name`, which is the second argument or the input."""
     node = site.call.arguments[0]
     if not isinstance(node, Literal) or not isinstance(node.value, str):
-        raise InvalidInput("HT-FP-07", function="defineVariable()", expected="a literal name", found="an expression")
+        raise InvalidInput(
+            "HT-FP-07", function="defineVariable()", expected="a literal name", found="an expression"
+        )
     name = node.value
     if site.compiler.is_reserved(name) or name in site.scope.variables:
         raise InvalidInput("HT-FP-16", name=f"%{name}", position=site.call.at)
