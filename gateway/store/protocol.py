@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from terminology.fhirjson import Json
+from terminology.issues import Issue
 
 if TYPE_CHECKING:
+    from gateway.search.parameters import Parameters
     from gateway.search.query import Query
 
 Method = Literal["POST", "PUT", "DELETE"]
@@ -86,14 +88,28 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """`matches` in order, `total` when asked for, `cursor` to go on (None at the end)."""
+    """`matches` in order, `total` when it is known or was asked for, `cursor` to go on (None at the end)."""
 
     matches: Sequence[Version]
     included: Sequence[Version] = ()
     total: int | None = None
     cursor: str | None = None
     previous: str | None = None
-    warnings: Sequence[str] = field(default_factory=tuple)
+    warnings: Sequence[Issue] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Reindex:
+    """How far a posted search parameter has reached the resources that were there before it."""
+
+    url: str
+    code: str
+    done: int
+    total: int
+
+    @property
+    def is_finished(self) -> bool:
+        return self.done >= self.total
 
 
 class GuardFailed(Exception):
@@ -101,7 +117,12 @@ class GuardFailed(Exception):
 
 
 class Store(Protocol):
-    """The contract; `tests/contracts/test_store.py` runs over every implementation."""
+    """The contract; `tests/contracts/test_store.py` runs over every implementation.
+
+    `parameters`: the search parameters in force here; pass them to `gateway.search.parse`.
+    """
+
+    parameters: "Parameters"
 
     async def read(self, type: str, id: str) -> Version | None:
         """Return the current version (a deletion too), None when there never was one."""
@@ -114,9 +135,9 @@ class Store(Protocol):
         id: str | None = None,
         *,
         since: datetime | None = None,
-        at: datetime | None = None,
+        until: datetime | None = None,
     ) -> AsyncIterator[Version]:
-        """Yield versions, newest first, of one resource, one type or everything."""
+        """Yield versions, newest first, of one resource, one type or everything, written in [since, until)."""
 
     async def commit(self, commit: Commit) -> Sequence[Version | None]:
         """Write all changes or none; return the written (or, for `unless_same`, current) version of each change.
@@ -124,6 +145,22 @@ class Store(Protocol):
         Raises `VersionConflict` when an `expected` version is not current, `GuardFailed` when a guard is stale.
         """
 
-    async def search(self, query: "Query") -> SearchPage: ...
+    async def search(self, query: "Query") -> SearchPage:
+        """Return one page; raises InvalidInput for a cursor that is not ours or too old, TooCostly over the time limit."""
+
+    async def outbox(self, *, after: int = 0, limit: int = 100) -> Sequence[tuple[int, OutboxRow]]:
+        """Return outbox rows with a number above `after`, in the order of their commits."""
+
+    async def forget_outbox(self, upto: int) -> None:
+        """Drop the outbox rows up to this number: all who need them have them."""
+
+    async def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[tuple[int, Json]]:
+        """Return audit rows with a number above `after`, in order."""
+
+    async def reindex(self, *, step: int = 500) -> Sequence["Reindex"]:
+        """Index up to `step` old resources for posted search parameters; return what is done and what is left."""
+
+    async def size(self) -> int:
+        """Return the bytes that the data takes on disk."""
 
     async def close(self) -> None: ...
