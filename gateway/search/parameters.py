@@ -273,9 +273,8 @@ def _engine(
     expression: str, resource_type: str, kind: str, options: Options
 ) -> Callable[[Json, Index], None]:
     """Extraction by the FHIRPath engine, for the few expressions that are not straight paths."""
-    from conformance.fhirpath import compile as compile_path
-
     from conformance.definitions import structure
+    from conformance.fhirpath import compile as compile_path
 
     run = compile_path(expression, resource_type)
     base = structure("Resource")

@@ -97,7 +97,6 @@ def to_definition(resource: Json) -> SearchParameter:
 def _engine_problem(expression: str) -> str:
     """Return why the FHIRPath engine refuses an expression, "" when it doesn't."""
     from conformance.fhirpath import compile as compile_path
-
     from terminology.issues import FhirError
 
     try:
