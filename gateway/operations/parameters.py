@@ -60,14 +60,11 @@ def read_inputs(request: Request, context: Context) -> Inputs:
         if resource["resourceType"] == "Parameters":
             found.extend(_from_parameters(resource, problems))
         else:
-            name = next(
-                (row["name"] for row in rows if _takes(row.get("type", ""), resource["resourceType"])), None
-            )
-            if name is None:
-                raise InvalidInput(
-                    "HT-REST-32", type=resource["resourceType"], operation=request.operation.name
-                )
-            found.append((name, resource))
+            kind = resource["resourceType"]
+            taking = [row["name"] for row in rows if _takes(row.get("type", ""), kind)]
+            if not taking:
+                raise InvalidInput("HT-REST-32", type=kind, operation=request.operation.name)
+            found.append((taking[0], resource))
     if problems:
         raise InvalidInput(problems)
     return Inputs(tuple(found))

@@ -14,6 +14,8 @@ from terminology.issues import FhirError, InvalidInput, Issue, TooLarge
 
 def read_resource(request: Request, context: Context) -> Json:
     """Return the resource of the body; raises InvalidInput, UnsupportedMedia, TooLarge."""
+    if request.resource is not None:
+        return request.resource
     return parse_resource(request.body, request.headers.get("content-type", ""), context)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from gateway.rest.negotiate import Format
+from terminology.fhirjson import Json
 from terminology.issues import InvalidInput, Language
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ class Request:
     """One request. `base` is the absolute FHIR base without a slash at its end, `path` what follows it, decoded.
 
     `type`, `id`, `version`, `operation` are what the route found in the path. Header names are in lower case.
-    `id_source` of the whole: `request_id` goes into logs, X-Request-Id and every OperationOutcome.
+    `request_id` goes into logs, X-Request-Id and every OperationOutcome. `resource` is the body already parsed and
+    `is_nested` true for an entry of a batch or transaction.
     """
 
     method: str
@@ -37,6 +39,7 @@ class Request:
     compartment: str | None = None
     operation: "Operation | None" = None
     format: Format = "json"
+    resource: Json | None = None
     is_nested: bool = False
     _params: Params | None = None
 

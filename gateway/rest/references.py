@@ -1,0 +1,75 @@
+"""References inside a transaction: urn:uuid and other fullUrls, and conditional references, become literal ones.
+
+https://hl7.org/fhir/R4/http.html#trules, bundle.html#references
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from terminology.fhirjson import Json
+
+CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{1,40}\?.+", re.ASCII | re.DOTALL)
+RESTFUL = re.compile(
+    r"(?P<base>https?://.+)/(?P<local>[A-Z][A-Za-z]{1,40}/[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?", re.ASCII
+)
+LINK = re.compile(r"""(\s(?:href|src)\s*=\s*)(["'])(.*?)\2""", re.DOTALL)
+
+
+def conditional_references(node: Any) -> Iterator[str]:
+    """Yield each "Patient?identifier=…" that stands in a Reference of the tree."""
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        if type(here) is dict:
+            text = here.get("reference")
+            if type(text) is str and "?" in text and CONDITIONAL.fullmatch(text):
+                yield text
+            stack.extend(value for value in here.values() if type(value) is dict or type(value) is list)
+        else:
+            stack.extend(value for value in here if type(value) is dict or type(value) is list)
+
+
+def rewrite(node: Any, replacement: Callable[[str], str | None]) -> Any:
+    """Return the tree with every link for which `replacement` knows a new target put in its place.
+
+    http.html#trules: references, elements of type uri, url, oid and uuid, and href and src in narrative. Identifier
+    values and the like are strings, no links; they stay.
+    """
+    if type(node) is dict:
+        fresh: Json = {}
+        for key, value in node.items():
+            if type(value) is str:
+                if key == "div":
+                    fresh[key] = _narrative(value, replacement)
+                elif key != "value" and (":" in value or key == "reference"):
+                    fresh[key] = replacement(value) or value
+                else:
+                    fresh[key] = value
+            elif type(value) is dict or type(value) is list:
+                fresh[key] = rewrite(value, replacement)
+            else:
+                fresh[key] = value
+        return fresh
+    return [
+        rewrite(item, replacement)
+        if type(item) is dict or type(item) is list
+        else (replacement(item) or item)
+        if type(item) is str and ":" in item
+        else item
+        for item in node
+    ]
+
+
+def full_reference(reference: str, full_url: str) -> str | None:
+    """Return what a relative reference in an entry means: resolved against the base of the entry's own fullUrl."""
+    if ":" in reference or reference.startswith("#"):
+        return None
+    found = RESTFUL.fullmatch(full_url)
+    return f"{found['base']}/{reference}" if found else None
+
+
+def _narrative(div: str, replacement: Callable[[str], str | None]) -> str:
+    if "href" not in div and "src" not in div:
+        return div
+    return LINK.sub(lambda link: link[1] + link[2] + (replacement(link[3]) or link[3]) + link[2], div)
