@@ -93,4 +93,15 @@ class Operations:
 
 
 # One row an operation; functions are imported on first call.
-ROWS: tuple[Operation, ...] = ()
+ROWS: tuple[Operation, ...] = (
+    Operation("gateway.operations.everything:patient", f"{CORE}Patient-everything", levels=frozenset({"instance"})),
+    Operation("gateway.operations.everything:encounter", f"{CORE}Encounter-everything"),
+    Operation("gateway.operations.everything:group", f"{CORE}Group-everything"),
+    Operation("gateway.operations.document:document", f"{CORE}Composition-document"),
+    Operation("gateway.operations.lastn:lastn", f"{CORE}Observation-lastn"),
+    Operation("gateway.operations.match:match", f"{CORE}Patient-match"),
+    Operation("gateway.operations.meta:meta", f"{CORE}Resource-meta", levels=frozenset({"instance"})),
+    Operation("gateway.operations.meta:meta_add", f"{CORE}Resource-meta-add", affects_state=True),
+    Operation("gateway.operations.meta:meta_delete", f"{CORE}Resource-meta-delete", affects_state=True),
+    Operation("gateway.operations.graphql:graphql", f"{CORE}Resource-graphql", reads_raw=True),
+)

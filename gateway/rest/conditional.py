@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gateway.rest.context import Context, pause
 from gateway.rest.request import Request, etag_version, read_params
-from gateway.search import parse
+from gateway.search.parse import parse
 from gateway.store.protocol import Guard, GuardFailed, Version
 from terminology.issues import InvalidInput, PreconditionFailed, VersionConflict
 
@@ -41,7 +41,14 @@ async def search_criteria(type: str | None, criteria: str, context: Context, *, 
     params = [pair for pair in read_params(text) if not pair[0].startswith("_format")]
     if not any(value for _, value in params):
         raise InvalidInput("HT-REST-63")
-    query = parse(type, [*params, ("_count", str(most))], strict=True)
+    query = parse(
+        type,
+        [*params, ("_count", str(most))],
+        strict=True,
+        parameters=context.parameters,
+        terminology=context.terminology,
+        max_count=context.limits.matches + 1,
+    )
     page = await context.store.search(query)
     guard = Guard(query, frozenset(version.id for version in page.matches))
     return Found(criteria, page.matches, guard)

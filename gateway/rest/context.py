@@ -13,6 +13,7 @@ from gateway.store.protocol import Store
 if TYPE_CHECKING:
     from gateway.operations.registry import Operations
     from gateway.rest.respond_async import Jobs
+    from gateway.search.parameters import Parameters
 
 Level = Literal["off", "structure", "full"]
 
@@ -47,12 +48,14 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Store, clock, id source, limits and the operations.
+    """Store, search parameters in force, operations, limits, clock and id source.
 
-    `terminology` is the catalogue service that terminology operations and `:in` searches ask.
+    `terminology` is the catalogue service that terminology operations and `:in` searches ask. `docs` stands before
+    the "/docs/…" links of outcomes.
     """
 
     store: Store
+    parameters: "Parameters"
     operations: "Operations"
     jobs: "Jobs"
     limits: Limits = Limits()

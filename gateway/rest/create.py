@@ -4,6 +4,7 @@ Conditional create: http.html#ccreate.
 """
 
 from gateway.rest.admit import admit
+from gateway.rest.attachments import with_attachments
 from gateway.rest.body import check_identity, read_resource
 from gateway.rest.conditional import deciding, search_criteria
 from gateway.rest.context import Context
@@ -21,20 +22,21 @@ async def create(request: Request, context: Context) -> Response:
     admit(resource, context)
     criteria = request.headers.get("if-none-exist")
     put = Put({**resource, "id": context.new_id()}, expected=0, method="POST")
+    changes = with_attachments(put, context)
     if criteria is None:
-        [version] = await context.store.commit(Commit([put]))
+        [version, *_] = await context.store.commit(Commit(changes))
         assert version is not None
         return written(version, request, context, is_new=True)
-    return await _create_unless(criteria, put, request, context)
+    return await _create_unless(criteria, changes, request, context)
 
 
-async def _create_unless(criteria: str, put: Put, request: Request, context: Context) -> Response:
+async def _create_unless(criteria: str, changes: list[Put], request: Request, context: Context) -> Response:
     async def decide() -> Response:
         found = await search_criteria(request.type, criteria, context)
         if found.matches:
             # http.html#ccreate: one match → nothing is written, 200.
             return written(found.one(), request, context, is_new=False)
-        [version] = await context.store.commit(Commit([put], guards=[found.guard]))
+        [version, *_] = await context.store.commit(Commit(changes, guards=[found.guard]))
         assert version is not None
         return written(version, request, context, is_new=True)
 

@@ -4,6 +4,7 @@ JSON Patch and FHIRPath Patch, on an id or on the one match of criteria (http.ht
 """
 
 from gateway.rest.admit import admit
+from gateway.rest.attachments import with_attachments
 from gateway.rest.body import parse_json, parse_resource
 from gateway.rest.conditional import deciding, expected_version, search_criteria
 from gateway.rest.context import Context
@@ -63,8 +64,9 @@ async def _patch(
 ) -> Response:
     expected_version(request, current)
     put = Put(patched(current, request, context), expected=current.version)
+    changes = with_attachments(put, context)
     try:
-        [version] = await context.store.commit(Commit([put], guards=[guard] if guard else []))
+        [version, *_] = await context.store.commit(Commit(changes, guards=[guard] if guard else []))
     except VersionConflict:
         if "if-match" in request.headers:
             raise PreconditionFailed(

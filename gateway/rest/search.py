@@ -11,14 +11,13 @@ from gateway.rest.outcomes import outcome
 from gateway.rest.request import Request, read_params
 from gateway.rest.response import Response
 from gateway.rest.summary import SUMMARIES
-from gateway.search import Query, parse
+from gateway.search.parse import parse
+from gateway.search.query import Query
 from gateway.store.protocol import SearchPage, Version
 from terminology.fhirjson import Json
 from terminology.issues import InvalidInput, UnsupportedMedia
 
 FORM = "application/x-www-form-urlencoded"
-# Parameters of the answer's form, not of the search (http.html#parameters).
-OF_THE_ANSWER = frozenset({"_format", "_pretty", "_summary", "_elements"})
 
 
 async def search_type(request: Request, context: Context) -> Response:
@@ -43,24 +42,35 @@ async def _search(
     request: Request, context: Context, type: str | None, *, compartment: tuple[str, str] | None = None
 ) -> Response:
     _read_form(request)
-    query, summary = read_query(request, type, compartment=compartment)
+    query = read_query(request, context, type, compartment=compartment)
     page = await context.store.search(query)
-    return Response(200, searchset(page, query, request, context, summary=summary))
+    return Response(200, searchset(page, query, request, context))
 
 
 def read_query(
-    request: Request, type: str | None, *, compartment: tuple[str, str] | None = None
-) -> tuple[Query, str | None]:
-    """Return the search of a request and its `_summary`; raises InvalidInput with every parameter that is wrong."""
-    params = [pair for pair in request.params if pair[0] not in OF_THE_ANSWER]
+    request: Request, context: Context, type: str | None, *, compartment: tuple[str, str] | None = None
+) -> Query:
+    """Return the search of a request; raises InvalidInput with every parameter that is wrong.
+
+    Unknown parameters are refused under `Prefer: handling=strict`, else reported in the Bundle (search.html#errors).
+    """
+    params = request.params
     summary = request.param("_summary")
     if summary is not None and summary not in SUMMARIES:
         raise InvalidInput("HT-REST-13", value=summary[:40])
     if summary == "count":
         # search.html#summary: count answers with the number of matches alone.
         params = [pair for pair in params if pair[0] not in ("_count", "_total")] + [("_count", "0")]
-    strict = request.preference("handling") != "lenient"
-    return parse(type, params, strict=strict, compartment=compartment), summary
+    return parse(
+        type,
+        params,
+        strict=request.preference("handling") == "strict",
+        parameters=context.parameters,
+        terminology=context.terminology,
+        compartment=compartment,
+        default_count=context.limits.default_page,
+        max_count=context.limits.page,
+    )
 
 
 def _read_form(request: Request) -> None:
@@ -80,34 +90,26 @@ def _read_form(request: Request) -> None:
         request.format = accepted("", wanted)
 
 
-def searchset(
-    page: SearchPage, query: Query, request: Request, context: Context, *, summary: str | None = None
-) -> Json:
+def searchset(page: SearchPage, query: Query, request: Request, context: Context) -> Json:
     """Return the Bundle of a page: self link as really used, next link, total, matches, included, outcome."""
     bundle: Json = {"resourceType": "Bundle", "type": "searchset"}
     if page.total is not None:
         bundle["total"] = page.total
     where = f"{request.base}/{search_path(request)}"
     used = query.self_link()
-    kept = "&".join(f"{name}={value}" for name, value in request.params if name in OF_THE_ANSWER)
-    first = "&".join(filter(None, (used, kept)))
-    links = [{"relation": "self", "url": f"{where}?{first}" if first else where}]
+    links = [{"relation": "self", "url": f"{where}?{used}" if used else where}]
     if page.cursor:
-        links.append({"relation": "next", "url": _with_cursor(where, first, page.cursor)})
+        links.append({"relation": "next", "url": _with_cursor(where, used, page.cursor)})
     if page.previous:
-        links.append({"relation": "previous", "url": _with_cursor(where, first, page.previous)})
+        links.append({"relation": "previous", "url": _with_cursor(where, used, page.previous)})
     bundle["link"] = links
     entries = [entry(version, request, "match") for version in page.matches]
     entries += [entry(version, request, "include") for version in page.included]
     warnings = [*query.warnings, *page.warnings]
     if warnings:
-        entries.append(
-            {
-                "resource": outcome(warnings, request, docs=context.docs),
-                "search": {"mode": "outcome"},
-            }
-        )
-    if entries and summary != "count":
+        told = outcome(warnings, request, docs=context.docs)
+        entries.append({"resource": told, "search": {"mode": "outcome"}})
+    if entries:
         bundle["entry"] = entries
     return bundle
 

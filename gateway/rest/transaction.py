@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.rest.admit import problems as problems_of
+from gateway.rest.attachments import with_attachments
 from gateway.rest.batch import answer, perform
 from gateway.rest.body import check_identity
 from gateway.rest.bundle import Entry, at_entry, read_entry
@@ -316,7 +317,11 @@ async def _commit(plan: Plan, count: int, context: Context) -> list[Json]:
         (step for step in plan.steps if step.change is not None),
         key=lambda step: (not isinstance(step.change, Delete), step.entry.request.method != "POST"),
     )
-    changes = [step.change for step in order if step.change is not None]
+    changes: list[Put | Delete] = [step.change for step in order if step.change is not None]
+    for place, change in enumerate(list(changes)):
+        if isinstance(change, Put):
+            changes[place], *binaries = with_attachments(change, context)
+            changes.extend(binaries)
     versions: dict[int, Version | None] = {}
     if changes:
         try:
@@ -331,7 +336,7 @@ async def _commit(plan: Plan, count: int, context: Context) -> list[Json]:
                         error = PreconditionFailed("HT-REST-61", value=tag[:80], version=number)
                         raise at_entry(error, step.entry) from None
             raise GuardFailed from None
-        versions = {step.entry.number: version for step, version in zip(order, stored, strict=True)}
+        versions = {step.entry.number: version for step, version in zip(order, stored, strict=False)}
     answers: list[Json] = [{} for _ in range(count)]
     for step in plan.steps:
         answers[step.entry.number] = _answer(step, versions.get(step.entry.number), context)

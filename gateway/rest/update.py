@@ -4,6 +4,7 @@ Update-as-create: http.html#upsert. Conditional update: http.html#cond-update.
 """
 
 from gateway.rest.admit import admit
+from gateway.rest.attachments import with_attachments
 from gateway.rest.body import check_identity, read_resource
 from gateway.rest.conditional import deciding, expected_version, search_criteria, swapping
 from gateway.rest.context import Context
@@ -12,7 +13,7 @@ from gateway.rest.response import Response
 from gateway.rest.written import written
 from gateway.store.protocol import Commit, Guard, Put, Version
 from terminology.fhirjson import Json
-from terminology.issues import InvalidInput
+from terminology.issues import InvalidInput, VersionConflict
 
 
 async def update(request: Request, context: Context) -> Response:
@@ -30,11 +31,11 @@ async def replace(
     resource: Json, current: Version | None, request: Request, context: Context, *, guard: Guard | None = None
 ) -> Response:
     """Commit `resource` over `current` under the request's If-Match or If-None-Match."""
-    put = Put(resource, expected=expected_version(request, current))
+    changes = with_attachments(Put(resource, expected=expected_version(request, current)), context)
     guards = [guard] if guard else []
 
     async def write() -> Version:
-        [version] = await context.store.commit(Commit([put], guards=guards))
+        [version, *_] = await context.store.commit(Commit(changes, guards=guards))
         assert version is not None
         return version
 
@@ -66,8 +67,10 @@ async def conditional_update(request: Request, context: Context) -> Response:
             return await replace(fresh, None, request, context, guard=found.guard)
         # No match, id provided: a resource with this id that doesn't match the criteria is a conflict (409).
         current = await context.store.read(resource["resourceType"], id)
-        put = Put(resource, expected=0 if current is None or current.body is not None else current.version)
-        [version] = await context.store.commit(Commit([put], guards=[found.guard]))
+        if current is not None and current.body is not None:
+            raise VersionConflict("HT-REST-68", type=request.type, id=id)
+        put = Put(resource, expected=current.version if current else 0)
+        [version, *_] = await context.store.commit(Commit(with_attachments(put, context), guards=[found.guard]))
         assert version is not None
         return written(version, request, context, is_new=True)
 
