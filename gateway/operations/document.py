@@ -33,7 +33,9 @@ async def document(request: Request, context: Context) -> Response:
     inputs = read_inputs(request, context)
     if inputs.one("persist") is True and request.method != "POST":
         # operations.html#executing: GET only for what changes nothing.
-        raise NotAllowed("HT-REST-05", method=request.method, path=f"{request.path}?persist=true", allowed="POST")
+        raise NotAllowed(
+            "HT-REST-05", method=request.method, path=f"{request.path}?persist=true", allowed="POST"
+        )
     if request.id is None:
         text = str(inputs.one("id") or "").removeprefix(f"{request.base}/").removeprefix("Composition/")
         if not ID.fullmatch(text):

@@ -8,9 +8,9 @@ and the directives @include, @skip, @flatten, @first, @singleton. Mutations and 
 from typing import Any
 
 from gateway.operations.graphql_read import Reader
+from gateway.rest.body import parse_json
 from gateway.rest.context import Context
 from gateway.rest.negotiate import media_type
-from gateway.rest.body import parse_json
 from gateway.rest.read import current
 from gateway.rest.request import Request
 from gateway.rest.response import Response

@@ -9,8 +9,8 @@ from graphql.language import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    value_from_ast_untyped,
 )
+from graphql.utilities import value_from_ast_untyped
 
 from conformance.definitions import children, is_resource
 from gateway.rest.admit import ID
@@ -88,7 +88,9 @@ class Reader:
             elif name.endswith("List") and is_resource(name.removesuffix("List")) and "resourceType" in node:
                 value = await self.reverse(node, name.removesuffix("List"), field, depth)
             elif name in described:
-                value = await self.element(node, field, described[name].path, depth, is_list=described[name].element.repeats)
+                value = await self.element(
+                    node, field, described[name].path, depth, is_list=described[name].element.repeats
+                )
             else:
                 raise InvalidInput("HT-REST-39", detail=f"{path} has no field {name[:80]}")
             self.put(found, field, value)
@@ -122,7 +124,11 @@ class Reader:
                     raise InvalidInput("HT-REST-39", detail=f"{path} has no field {name[:80]} to filter by")
                 items = [item for item in items if isinstance(item, dict) and _has(item.get(name), wanted)]
         offset, count = arguments.get("_offset", 0), arguments.get("_count")
-        if not isinstance(offset, int) or offset < 0 or not (count is None or (isinstance(count, int) and count >= 0)):
+        if (
+            not isinstance(offset, int)
+            or offset < 0
+            or not (count is None or (isinstance(count, int) and count >= 0))
+        ):
             raise InvalidInput("HT-REST-39", detail="_offset and _count are whole numbers")
         return items[offset : offset + count if count is not None else None]
 
@@ -180,7 +186,12 @@ class Reader:
         found: Json = {}
         if field.selection_set is None:
             raise InvalidInput("HT-REST-39", detail=f"{kind}Connection needs a selection of fields")
-        known: Json = {"count": page.total, "pagesize": len(resources), "next": page.cursor, "previous": page.previous}
+        known: Json = {
+            "count": page.total,
+            "pagesize": len(resources),
+            "next": page.cursor,
+            "previous": page.previous,
+        }
         known |= {"offset": None, "first": None, "last": None, "__typename": f"{kind}Connection"}
         for inner in self.fields(field.selection_set, ""):
             name = inner.name.value
@@ -216,7 +227,9 @@ class Reader:
         if self.reads > MOST_READS:
             raise TooCostly("HT-REST-36", limit=MOST_READS)
 
-    def fields(self, selection: SelectionSetNode, kind: str, seen: tuple[str, ...] = ()) -> Iterable[FieldNode]:
+    def fields(
+        self, selection: SelectionSetNode, kind: str, seen: tuple[str, ...] = ()
+    ) -> Iterable[FieldNode]:
         """Yield the fields of a selection, fragments opened where their type fits, @skip and @include obeyed."""
         for node in selection.selections:
             if not self.is_wanted(node):
@@ -225,13 +238,19 @@ class Reader:
                 yield node
             elif isinstance(node, InlineFragmentNode):
                 condition = node.type_condition
-                if condition is None or not kind or condition.name.value in (kind, "Resource", "DomainResource"):
+                if (
+                    condition is None
+                    or not kind
+                    or condition.name.value in (kind, "Resource", "DomainResource")
+                ):
                     yield from self.fields(node.selection_set, kind, seen)
             elif isinstance(node, FragmentSpreadNode):
                 name = node.name.value
                 fragment = self.fragments.get(name)
                 if fragment is None or name in seen:
-                    raise InvalidInput("HT-REST-39", detail=f"fragment {name[:80]} is missing or contains itself")
+                    raise InvalidInput(
+                        "HT-REST-39", detail=f"fragment {name[:80]} is missing or contains itself"
+                    )
                 if not kind or fragment.type_condition.name.value in (kind, "Resource", "DomainResource"):
                     yield from self.fields(fragment.selection_set, kind, (*seen, name))
 

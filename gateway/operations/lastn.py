@@ -24,7 +24,13 @@ async def lastn(request: Request, context: Context) -> Response:
     inputs = read_inputs(request, context)
     most = inputs.one("max", 1)
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        raise InvalidInput("HT-REST-15", name="max", value=str(most)[:20], expected_zh="正整数", expected_en="a positive number")
+        raise InvalidInput(
+            "HT-REST-15",
+            name="max",
+            value=str(most)[:20],
+            expected_zh="正整数",
+            expected_en="a positive number",
+        )
     query = _query(inputs, context)
     kept: list[Version] = []
     counts: dict[int, int] = {}
@@ -43,13 +49,20 @@ async def lastn(request: Request, context: Context) -> Response:
         if seen >= MOST:
             raise TooCostly("HT-REST-37", limit=MOST)
         query = Query(
-            types=query.types, where=query.where, sort=query.sort, count=query.count, cursor=page.cursor, used=query.used
+            types=query.types,
+            where=query.where,
+            sort=query.sort,
+            count=query.count,
+            cursor=page.cursor,
+            used=query.used,
         )
     return Response(200, searchset(SearchPage(kept, total=len(kept)), query, request, context))
 
 
 def _query(inputs: Inputs, context: Context) -> Query:
-    params: Params = [(name, str(value)) for name, value in inputs.values if name not in OWN and isinstance(value, str)]
+    params: Params = [
+        (name, str(value)) for name, value in inputs.values if name not in OWN and isinstance(value, str)
+    ]
     names = {name.partition(":")[0].partition(".")[0] for name, _ in params}
     if not names & {"patient", "subject"}:
         raise InvalidInput("HT-REST-34", operation="lastn", name="patient")
@@ -67,7 +80,9 @@ def _group(version: Version, groups: dict[tuple[str, str], int]) -> int:
     """Return the number of the kind; an Observation that shares codings with several kinds joins the first."""
     assert version.body is not None
     code: Json = decode_resource(version.body).get("code") or {}
-    keys = [(str(row.get("system", "")), str(row["code"])) for row in code.get("coding", ()) if row.get("code")]
+    keys = [
+        (str(row.get("system", "")), str(row["code"])) for row in code.get("coding", ()) if row.get("code")
+    ]
     if not keys:
         keys = [("", str(code.get("text", "")))]
     known = next((groups[key] for key in keys if key in groups), None)

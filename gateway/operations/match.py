@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from terminology.hanzi import fold, pinyin
+
 from gateway.operations.parameters import read_inputs
 from gateway.rest.context import Context
 from gateway.rest.request import Params, Request
@@ -18,7 +20,6 @@ from gateway.search.escape import escape
 from gateway.search.parse import parse
 from gateway.store.protocol import Version
 from terminology.fhirjson import Json, decode_resource
-from terminology.hanzi import fold, pinyin
 from terminology.issues import InvalidInput
 
 GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
@@ -59,13 +60,23 @@ async def match(request: Request, context: Context) -> Response:
         raise InvalidInput("HT-REST-34", operation="match", name="resource")
     count = inputs.one("count", DEFAULT_COUNT)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise InvalidInput("HT-REST-15", name="count", value=str(count)[:20], expected_zh="正整数", expected_en="a positive number")
-    rows = [(compare(asked, decode_resource(one.body or b"{}")), one) for one in await _candidates(asked, context)]
+        raise InvalidInput(
+            "HT-REST-15",
+            name="count",
+            value=str(count)[:20],
+            expected_zh="正整数",
+            expected_en="a positive number",
+        )
+    rows = [
+        (compare(asked, decode_resource(one.body or b"{}")), one) for one in await _candidates(asked, context)
+    ]
     found = [row for row in rows if row[0].grade != "certainly-not"]
     if inputs.one("onlyCertainMatches") is True:
         found = [row for row in found if row[0].grade == "certain"]
     found.sort(key=lambda row: (-row[0].score, row[1].id))
-    entries = [_entry(likeness, version, request) for likeness, version in found[: min(count, context.limits.page)]]
+    entries = [
+        _entry(likeness, version, request) for likeness, version in found[: min(count, context.limits.page)]
+    ]
     bundle: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(entries)}
     if entries:
         bundle["entry"] = entries
@@ -91,7 +102,8 @@ def compare(asked: Json, known: Json) -> Likeness:
 
 def _grade(score: float, weights: dict[str, float]) -> str:
     backed = weights.get("identifier", 0) >= IDENTIFIER[0] or all(
-        weights.get(name, 0) >= full for name, full in (("name", NAME[0]), ("birthDate", BIRTH_DATE[0]), ("telecom", PHONE[0]))
+        weights.get(name, 0) >= full
+        for name, full in (("name", NAME[0]), ("birthDate", BIRTH_DATE[0]), ("telecom", PHONE[0]))
     )
     if score >= CERTAIN and backed and min(weights.values()) >= PHONE[1]:
         return "certain"

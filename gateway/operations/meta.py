@@ -70,7 +70,9 @@ def _key(item: Any) -> Any:
 async def _change(request: Request, context: Context, change: Change) -> Response:
     given = read_inputs(request, context).one("meta")
     if not isinstance(given, dict):
-        raise InvalidInput("HT-REST-34", operation=request.operation.name if request.operation else "", name="meta")
+        raise InvalidInput(
+            "HT-REST-34", operation=request.operation.name if request.operation else "", name="meta"
+        )
 
     async def decide() -> Response:
         version = await current(request, context)
@@ -87,7 +89,9 @@ async def _change(request: Request, context: Context, change: Change) -> Respons
             )
         except VersionConflict:
             if "if-match" in request.headers:
-                raise PreconditionFailed("HT-REST-61", value=request.headers["if-match"][:80], version="?") from None
+                raise PreconditionFailed(
+                    "HT-REST-61", value=request.headers["if-match"][:80], version="?"
+                ) from None
             raise GuardFailed from None
         assert stored is not None
         assert stored.body is not None

@@ -94,7 +94,9 @@ class Operations:
 
 # One row an operation; functions are imported on first call.
 ROWS: tuple[Operation, ...] = (
-    Operation("gateway.operations.everything:patient", f"{CORE}Patient-everything", levels=frozenset({"instance"})),
+    Operation(
+        "gateway.operations.everything:patient", f"{CORE}Patient-everything", levels=frozenset({"instance"})
+    ),
     Operation("gateway.operations.everything:encounter", f"{CORE}Encounter-everything"),
     Operation("gateway.operations.everything:group", f"{CORE}Group-everything"),
     Operation("gateway.operations.document:document", f"{CORE}Composition-document"),

@@ -102,7 +102,13 @@ def _take(request: Request, context: Context, *, id: str | None) -> None:
     if media_type(kind) in NAMES and _looks_wrapped(request.body):
         return
     if not MEDIA.fullmatch(kind):
-        raise InvalidInput("HT-REST-15", name="Content-Type", value=kind[:80], expected_zh="媒体类型", expected_en="a media type")
+        raise InvalidInput(
+            "HT-REST-15",
+            name="Content-Type",
+            value=kind[:80],
+            expected_zh="媒体类型",
+            expected_en="a media type",
+        )
     wrapped: Json = {"resourceType": "Binary", "contentType": kind}
     if id is not None:
         wrapped["id"] = id
@@ -117,4 +123,4 @@ def _take(request: Request, context: Context, *, id: str | None) -> None:
 def _looks_wrapped(body: bytes) -> bool:
     """A plain application/json or xml body may be the wrapped form or a JSON file; the wrapped one says what it is."""
     head = body[:400]
-    return b'"resourceType"' in head and b'"Binary"' in head or b"<Binary" in head
+    return (b'"resourceType"' in head and b'"Binary"' in head) or b"<Binary" in head

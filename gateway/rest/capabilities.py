@@ -4,7 +4,6 @@ Nothing is listed by hand: resource types and parameters come from the definitio
 operations from theirs, so the statement can't claim what isn't there.
 """
 
-from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -15,10 +14,20 @@ from gateway.rest.context import Context
 from gateway.rest.outcomes import CANONICAL
 from gateway.rest.request import Request
 from gateway.rest.response import Response
-from terminology.fhirjson import Json
+from terminology.fhirjson import Json, encode
 from terminology.issues import InvalidInput
 
-INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
+INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
 SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
 FORMATS = ("application/fhir+json", "application/fhir+xml", "json", "xml")
 PATCHES = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
@@ -40,13 +49,23 @@ async def capabilities(request: Request, context: Context) -> Response:
         if operation is not None:
             return await operation.call(request, context)
     if mode not in ("full", "normative"):
-        raise InvalidInput("HT-REST-15", name="mode", value=mode[:40], expected_zh="full 或 normative", expected_en="full or normative")
-    return Response(200, statement(request.base, context))
+        raise InvalidInput(
+            "HT-REST-15",
+            name="mode",
+            value=mode[:40],
+            expected_zh="full 或 normative",
+            expected_en="full or normative",
+        )
+    return Response(200, stored=_statement(request.base, context, context.parameters.revision))
+
+
+@lru_cache(maxsize=8)
+def _statement(base: str, context: Context, revision: int) -> bytes:  # noqa: ARG001  # the revision is the cache's key
+    return encode(statement(base, context))
 
 
 def statement(base: str, context: Context) -> Json:
     """Return the CapabilityStatement of the server at `base`."""
-    started = _started(context)
     return {
         "resourceType": "CapabilityStatement",
         "id": "hutong",
@@ -55,7 +74,7 @@ def statement(base: str, context: Context) -> Json:
         "name": "Hutong",
         "title": "互通 Hutong FHIR R4",
         "status": "active",
-        "date": started.isoformat(timespec="seconds"),
+        "date": context.started.isoformat(timespec="seconds"),
         "description": DESCRIPTION,
         "kind": "instance",
         "software": {"name": "Hutong 互通", "version": software_version()},
@@ -71,7 +90,9 @@ def statement(base: str, context: Context) -> Json:
                 "searchParam": _parameters("Resource"),
                 "operation": _operations(context, "system", ""),
                 "compartment": [
-                    f"http://hl7.org/fhir/CompartmentDefinition/{code.lower()}" for code in COMPARTMENTS if compartment(code)
+                    f"http://hl7.org/fhir/CompartmentDefinition/{code.lower()}"
+                    for code in COMPARTMENTS
+                    if compartment(code)
                 ],
             }
         ],
@@ -83,11 +104,6 @@ def software_version() -> str:
         return version("hutong")
     except PackageNotFoundError:
         return "0"
-
-
-@lru_cache(maxsize=4)
-def _started(context: Context) -> datetime:
-    return context.clock()
 
 
 def _resource(name: str, context: Context) -> Json:
@@ -116,7 +132,9 @@ def _resource(name: str, context: Context) -> Json:
 
 
 def _includes(name: str, context: Context) -> list[str]:
-    return sorted(f"{name}:{code}" for code, row in context.parameters.of(name).items() if row.type == "reference")
+    return sorted(
+        f"{name}:{code}" for code, row in context.parameters.of(name).items() if row.type == "reference"
+    )
 
 
 def _type_parameters(name: str, context: Context) -> list[Json]:

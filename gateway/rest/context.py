@@ -46,25 +46,30 @@ class Validation:
         return self.types.get(resource_type, self.default)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """Store, search parameters in force, operations, limits, clock and id source.
+    """Store, operations, limits, clock and id source.
 
     `terminology` is the catalogue service that terminology operations and `:in` searches ask. `docs` stands before
     the "/docs/…" links of outcomes.
     """
 
     store: Store
-    parameters: "Parameters"
     operations: "Operations"
     jobs: "Jobs"
     limits: Limits = Limits()
     validation: Validation = Validation()
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     new_id: Callable[[], str] = field(default=lambda: new_id())
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
     docs: str = ""
     terminology: Any = None
-    commit_retries: int = 16
+    commit_retries: int = 64
+
+    @property
+    def parameters(self) -> "Parameters":
+        """The search parameters in force."""
+        return self.store.parameters
 
 
 def new_id() -> str:

@@ -70,7 +70,9 @@ async def conditional_update(request: Request, context: Context) -> Response:
         if current is not None and current.body is not None:
             raise VersionConflict("HT-REST-68", type=request.type, id=id)
         put = Put(resource, expected=current.version if current else 0)
-        [version, *_] = await context.store.commit(Commit(with_attachments(put, context), guards=[found.guard]))
+        [version, *_] = await context.store.commit(
+            Commit(with_attachments(put, context), guards=[found.guard])
+        )
         assert version is not None
         return written(version, request, context, is_new=True)
 
