@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from terminology.hanzi import fold, pinyin
-
 from gateway.operations.parameters import read_inputs
 from gateway.rest.context import Context
 from gateway.rest.request import Params, Request
@@ -20,6 +18,7 @@ from gateway.search.escape import escape
 from gateway.search.parse import parse
 from gateway.store.protocol import Version
 from terminology.fhirjson import Json, decode_resource
+from terminology.hanzi import fold, pinyin
 from terminology.issues import InvalidInput
 
 GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"

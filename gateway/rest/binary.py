@@ -29,27 +29,27 @@ SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": 
 
 async def read(request: Request, context: Context) -> Response:
     """GET Binary/[id]"""
-    return await _answer(await current(request, context), request, context)
+    return await _answer(await current(request, context), request)
 
 
 async def vread(request: Request, context: Context) -> Response:
     """GET Binary/[id]/_history/[version]"""
-    return await _answer(await version_of(request, context), request, context)
+    return await _answer(await version_of(request, context), request)
 
 
 async def create(request: Request, context: Context) -> Response:
     """POST Binary: a resource, or the bytes of a file with its media type."""
-    _take(request, context, id=None)
+    _take(request, id=None)
     return await creating.create(request, context)
 
 
 async def update(request: Request, context: Context) -> Response:
     """PUT Binary/[id]: a resource, or the bytes of a file with its media type."""
-    _take(request, context, id=request.id)
+    _take(request, id=request.id)
     return await updating.update(request, context)
 
 
-async def _answer(version: Version, request: Request, context: Context) -> Response:
+async def _answer(version: Version, request: Request) -> Response:
     headers = version_headers(version)
     if is_known(version, request):
         return Response(304, headers=headers)
@@ -94,7 +94,7 @@ def _wants_resource(request: Request) -> bool:
     return bool(kinds & FHIR_ONLY)
 
 
-def _take(request: Request, context: Context, *, id: str | None) -> None:
+def _take(request: Request, *, id: str | None) -> None:
     """Put a file that came as itself into a Binary resource."""
     kind = request.headers.get("content-type", "")
     if request.resource is not None or media_type(kind) in FHIR_ONLY or not kind:

@@ -5,9 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from conformance.fhirpath import evaluate
-
 from conformance.definitions import children
+from conformance.fhirpath import evaluate
 from gateway.rest.json_patch import drop_empty
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidInput
