@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from conformance.fhirpath import quantity, temporal
 from conformance.fhirpath.compare import name_of
-from conformance.fhirpath.model import quantity_of
+from conformance.fhirpath.model import MAX_EXPONENT, quantity_of
 from conformance.fhirpath.quantity import Quantity
 from conformance.fhirpath.temporal import Temporal
 from terminology.issues import InvalidInput
 
 EXACT: Final = Context(prec=76)
 QUOTIENT: Final = Context(prec=28)
+MAX_AMOUNT: Final = 10**15
 INTEGERS: Final = range(-(2**31), 2**31)
 
 
@@ -62,12 +63,15 @@ def _numbers(operator: str, mine: int | Decimal, yours: int | Decimal) -> Any:
     elif operator == "*":
         found = EXACT.multiply(left, right)
     elif operator == "div":
-        return integer(int(EXACT.divide_int(left, right)))
+        found = EXACT.divide_int(left, right)
+        return integer(int(found)) if found.adjusted() < 12 else None
     elif operator == "mod":
         found = EXACT.remainder(left, right)
     else:
         raise InvalidInput("HT-FP-12", operator=operator, left="Decimal", right="Decimal")
-    return integer(int(found)) if whole else found
+    if whole:
+        return integer(int(found))
+    return found if abs(found.adjusted()) <= MAX_EXPONENT else None
 
 
 def integer(value: int) -> int | None:
@@ -81,14 +85,15 @@ def reduced(value: Decimal) -> Decimal:
     return found.quantize(Decimal(1)) if found == found.to_integral_value() and abs(found) < 10**27 else found
 
 
-def _moved(operator: str, moment: Temporal, amount: Quantity) -> Temporal | None:
+def _moved(operator: str, moment: Temporal, amount: Quantity) -> Temporal:
     unit = amount.calendar_unit
     if unit is None:
         raise InvalidInput("HT-FP-13", unit=amount.unit)
     value = amount.value if operator == "+" else -amount.value
-    if abs(value) > 10**12:
-        return None
-    return temporal.shift(moment, value, unit)
+    found = temporal.shift(moment, value, unit) if abs(value) < MAX_AMOUNT else None
+    if found is None:
+        raise InvalidInput("HT-FP-18", date=str(moment), amount=f"{operator} {amount}")
+    return found
 
 
 def _quantities(operator: str, mine: Any, yours: Any) -> Quantity | None:
@@ -100,6 +105,11 @@ def _quantities(operator: str, mine: Any, yours: Any) -> Quantity | None:
         return quantity.multiply(left, right)
     if operator == "/":
         return quantity.divide(left, right)
+    # A plain number takes the unit of the quantity: 1 + 2 'cm' is 3 'cm'.
+    if not isinstance(mine, Quantity):
+        left = Quantity(left.value, right.unit, is_calendar=right.is_calendar)
+    elif not isinstance(yours, Quantity):
+        right = Quantity(right.value, left.unit, is_calendar=left.is_calendar)
     return quantity.add(left, right, 1 if operator == "+" else -1)
 
 

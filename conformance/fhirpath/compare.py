@@ -3,6 +3,7 @@
 `None` is the empty answer: not comparable as precisely as asked.
 """
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,8 @@ from conformance.fhirpath.model import Node, TypeInfo, atom, quantity_of, type_o
 from conformance.fhirpath.quantity import Quantity
 from conformance.fhirpath.temporal import Temporal
 from terminology.issues import InvalidInput
+
+WHITE_SPACE = re.compile(r"\s")
 
 
 def key(item: Any) -> Any:
@@ -147,8 +150,8 @@ def name_of(item: Any) -> str:
 
 
 def fold(text: str) -> str:
-    """Case and white space do not count in equivalence."""
-    return " ".join(text.casefold().split())
+    """Case does not count in equivalence, and one white space character is like another."""
+    return WHITE_SPACE.sub(" ", text.casefold())
 
 
 def _is_number(value: Any) -> bool:

@@ -203,7 +203,8 @@ class Compiler:
         raise InvalidInput("HT-FP-06", name=name.name, position=name.at)
 
     def _chain(self, node: Chain, scope: Scope) -> tuple[Evaluate, Shape]:
-        head, shape = self.compile(node.head, scope)
+        is_tested = isinstance(node.steps[0], Call) and node.steps[0].name == "is"
+        head, shape = self.compile(node.head, replace(scope, tests_type=is_tested))
         steps: list[Step] = []
         for place, row in enumerate(node.steps):
             after = node.steps[place + 1] if place + 1 < len(node.steps) else None

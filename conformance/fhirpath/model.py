@@ -5,7 +5,7 @@ sibling (id, extension) belongs to the same value.
 """
 
 from collections.abc import Callable
-from decimal import Decimal, DecimalException
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from conformance import definitions
 from conformance.fhirpath.quantity import UCUM_SYSTEM, Quantity
 from conformance.fhirpath.temporal import Date, DateTime, Time, read_date, read_date_time, read_time
 
+MAX_EXPONENT: Final = 1_000
 SYSTEM_PREFIX: Final = "http://hl7.org/fhirpath/System."
 
 
@@ -52,7 +53,7 @@ class Type:
 
     def is_a(self, namespace: str | None, name: str) -> bool:
         """Tell whether this is the named type or derived from it; without a namespace both are searched."""
-        return name in self.bases and namespace in (None, self.namespace)
+        return namespace in (None, self.namespace) and (name in self.bases or name == "Any")
 
 
 class Option:
@@ -181,6 +182,8 @@ def quantity_of(item: Any) -> Any:
         return item
     code, unit, system = (item.value.get(name) for name in ("code", "unit", "system"))
     number = Decimal(value)
+    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
+        return None
     if code and system in (UCUM_SYSTEM, None):
         return Quantity(number, str(code))
     if code or unit:
@@ -295,10 +298,10 @@ def _decimal(node: Node) -> Any:
     if type(value) is int:
         return Decimal(value)
     if type(value) is float:
-        try:
-            return Decimal(repr(value))
-        except DecimalException:
-            return None
+        value = Decimal(repr(value))
+    # 1E999999999 is JSON, but no number to calculate with: writing it out would take a gigabyte.
+    if type(value) is Decimal and (not value.is_finite() or abs(value.adjusted()) > MAX_EXPONENT):
+        return None
     return value
 
 

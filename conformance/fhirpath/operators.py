@@ -15,7 +15,7 @@ from conformance.fhirpath.compare import (
 )
 from conformance.fhirpath.host import Run
 from conformance.fhirpath.model import atom, type_at, type_of
-from conformance.fhirpath.registry import Evaluate
+from conformance.fhirpath.registry import Evaluate, Step
 from conformance.fhirpath.shape import BOOLEAN, STRING, Shape
 from terminology.issues import InvalidInput
 
@@ -90,111 +90,115 @@ def implication(first: Operand, rest: Rest) -> Operand:
     return evaluate, BOOLEAN
 
 
-def equality(first: Operand, rest: Rest) -> Operand:
-    evaluate = first[0]
-    for operator, operand in rest:
-        evaluate = _EQUALITY[operator](evaluate, operand[0])
-    return evaluate, BOOLEAN
+def _folded(first: Evaluate, steps: list[Step]) -> Evaluate:
+    """Apply the operators of a chain from the left, however many there are."""
+    if len(steps) == 1:
+        (only,) = steps
+        return lambda run: only(first(run), run)
 
-
-def _equals(left: Evaluate, right: Evaluate) -> Evaluate:
     def evaluate(run: Run) -> list[Any]:
-        found = equal_lists(left(run), right(run))
+        items = first(run)
+        for step in steps:
+            items = step(items, run)
+        return items
+
+    return evaluate
+
+
+def equality(first: Operand, rest: Rest) -> Operand:
+    return _folded(first[0], [_EQUALITY[operator](operand[0]) for operator, operand in rest]), BOOLEAN
+
+
+def _equals(right: Evaluate) -> Step:
+    def step(items: list[Any], run: Run) -> list[Any]:
+        found = equal_lists(items, right(run))
         return [] if found is None else [found]
 
-    return evaluate
+    return step
 
 
-def _differs(left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(run: Run) -> list[Any]:
-        found = equal_lists(left(run), right(run))
+def _differs(right: Evaluate) -> Step:
+    def step(items: list[Any], run: Run) -> list[Any]:
+        found = equal_lists(items, right(run))
         return [] if found is None else [not found]
 
-    return evaluate
+    return step
 
 
-def _matches(left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(run: Run) -> list[Any]:
-        mine, yours = left(run), right(run)
-        run.spend(len(mine) * len(yours))
-        return [equivalent_lists(mine, yours)]
+def _matches(right: Evaluate) -> Step:
+    def step(items: list[Any], run: Run) -> list[Any]:
+        other = right(run)
+        run.spend(len(items) * len(other))
+        return [equivalent_lists(items, other)]
 
-    return evaluate
+    return step
 
 
-def _mismatches(left: Evaluate, right: Evaluate) -> Evaluate:
-    same = _matches(left, right)
-    return lambda run: [not same(run)[0]]
+def _mismatches(right: Evaluate) -> Step:
+    same = _matches(right)
+    return lambda items, run: [not same(items, run)[0]]
 
 
 _EQUALITY: Final = {"=": _equals, "!=": _differs, "~": _matches, "!~": _mismatches}
+_ORDERS: Final = {"<": (-1,), "<=": (-1, 0), ">": (1,), ">=": (0, 1)}
 
 
 def comparison(first: Operand, rest: Rest) -> Operand:
-    evaluate = first[0]
-    for operator, operand in rest:
-        evaluate = _compares(operator, evaluate, operand[0])
-    return evaluate, BOOLEAN
+    return _folded(first[0], [_compares(operator, operand[0]) for operator, operand in rest]), BOOLEAN
 
 
-def _compares(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
-    wanted = {"<": (-1,), "<=": (-1, 0), ">": (1,), ">=": (0, 1)}[operator]
+def _compares(operator: str, right: Evaluate) -> Step:
+    wanted = _ORDERS[operator]
 
-    def evaluate(run: Run) -> list[Any]:
-        mine, yours = single(left(run), operator), single(right(run), operator)
+    def step(items: list[Any], run: Run) -> list[Any]:
+        mine, yours = single(items, operator), single(right(run), operator)
         if mine is None or yours is None:
             return []
         found = order(mine, yours, operator)
         return [] if found is None else [found in wanted]
 
-    return evaluate
+    return step
 
 
 def membership(first: Operand, rest: Rest) -> Operand:
-    evaluate = first[0]
-    for operator, operand in rest:
-        evaluate = (
-            _contains(evaluate, operand[0], operator)
-            if operator == "contains"
-            else _contains(operand[0], evaluate, operator)
-        )
-    return evaluate, BOOLEAN
+    return _folded(first[0], [_contains(operator, operand[0]) for operator, operand in rest]), BOOLEAN
 
 
-def _contains(group: Evaluate, member: Evaluate, operator: str) -> Evaluate:
-    def evaluate(run: Run) -> list[Any]:
-        item = single(member(run), operator)
+def _contains(operator: str, right: Evaluate) -> Step:
+    def step(items: list[Any], run: Run) -> list[Any]:
+        other = right(run)
+        group, member = (items, other) if operator == "contains" else (other, items)
+        item = single(member, operator)
         if item is None:
             return []
-        items = group(run)
-        run.spend(len(items))
-        return [any(equal(item, other) is True for other in items)]
+        run.spend(len(group))
+        return [any(equal(item, row) is True for row in group)]
 
-    return evaluate
+    return step
 
 
 def sums(first: Operand, rest: Rest) -> Operand:
-    evaluate, shape = first
+    steps, shape = [], first[1]
     for operator, operand in rest:
         if operator == "&":
-            evaluate, shape = _concatenates(evaluate, operand[0]), STRING
+            steps.append(_concatenates(operand[0]))
+            shape = STRING
         else:
+            steps.append(_calculates(operator, operand[0]))
             shape = _arithmetic_shape(operator, shape, operand[1])
-            evaluate = _calculates(operator, evaluate, operand[0])
-    return evaluate, shape
+    return _folded(first[0], steps), shape
 
 
 def products(first: Operand, rest: Rest) -> Operand:
-    evaluate, shape = first
+    shape = first[1]
     for operator, operand in rest:
         shape = _arithmetic_shape(operator, shape, operand[1])
-        evaluate = _calculates(operator, evaluate, operand[0])
-    return evaluate, shape
+    return _folded(first[0], [_calculates(operator, operand[0]) for operator, operand in rest]), shape
 
 
-def _calculates(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(run: Run) -> list[Any]:
-        mine, yours = single(left(run), operator), single(right(run), operator)
+def _calculates(operator: str, right: Evaluate) -> Step:
+    def step(items: list[Any], run: Run) -> list[Any]:
+        mine, yours = single(items, operator), single(right(run), operator)
         if mine is None or yours is None:
             return []
         found = apply(operator, mine, yours)
@@ -202,10 +206,10 @@ def _calculates(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
             run.bound_text(len(found))
         return [] if found is None else [found]
 
-    return evaluate
+    return step
 
 
-def _concatenates(left: Evaluate, right: Evaluate) -> Evaluate:
+def _concatenates(right: Evaluate) -> Step:
     def text(items: list[Any]) -> str:
         item = single(items, "&")
         value = "" if item is None else atom(item)
@@ -215,12 +219,12 @@ def _concatenates(left: Evaluate, right: Evaluate) -> Evaluate:
             raise InvalidInput("HT-FP-12", operator="&", left="String", right=type_of(item).label)
         return value
 
-    def evaluate(run: Run) -> list[Any]:
-        found = text(left(run)) + text(right(run))
+    def step(items: list[Any], run: Run) -> list[Any]:
+        found = text(items) + text(right(run))
         run.bound_text(len(found))
         return [found]
 
-    return evaluate
+    return step
 
 
 def _arithmetic_shape(operator: str, left: Shape, right: Shape) -> Shape:

@@ -159,7 +159,7 @@ class _Reader:
         value = Decimal(word.text)
         if unit.kind == "string":
             self.at += 1
-            return Literal(Quantity(value, unit.text), word.at)
+            return Literal(Quantity(value, unit.text, is_calendar=unit.text in CALENDAR_UNITS), word.at)
         if unit.kind == "word" and unit.text in CALENDAR_UNITS:
             self.at += 1
             return Literal(Quantity(value, unit.text, is_calendar=True), word.at)

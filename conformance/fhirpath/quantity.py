@@ -12,7 +12,8 @@ CALENDAR_UNITS: Final = {
     **{f"{unit}{plural}": unit for unit in ("year", "month", "week", "day", "hour", "minute", "second", "millisecond") for plural in ("", "s")}
 }  # fmt: skip
 UCUM_OF: Final = {"week": "wk", "day": "d", "hour": "h", "minute": "min", "second": "s", "millisecond": "ms"}
-CALENDAR_OF: Final = {"a": "year", "mo": "month", **{code: unit for unit, code in UCUM_OF.items()}}
+CALENDAR_OF: Final = {code: unit for unit, code in UCUM_OF.items()}
+YEARS_AND_MONTHS: Final = {"a": "year", "mo": "month"}
 UCUM_SYSTEM: Final = "http://unitsofmeasure.org"
 
 # Seconds in a calendar unit; months and years by the conversion factors of the specification (1 month = 30 days,
@@ -46,10 +47,11 @@ class Quantity:
 
     @property
     def calendar_unit(self) -> str | None:
-        """The calendar unit of date arithmetic: "day" for `days`, 'd' and 'day'; None when it is no time."""
-        if self.is_calendar:
-            return CALENDAR_UNITS[self.unit]
-        return CALENDAR_OF.get(self.unit) or CALENDAR_UNITS.get(self.unit)
+        """The calendar unit of date arithmetic: "day" for `days` and 'd'; None for other units, and for 'a' and 'mo'.
+
+        Those two are no calendar years and months, and the specification forbids to add them to a date.
+        """
+        return CALENDAR_UNITS[self.unit] if self.is_calendar else CALENDAR_OF.get(self.unit)
 
     @property
     def ucum(self) -> str | None:
@@ -88,8 +90,9 @@ def convert(quantity: Quantity, unit: str) -> Quantity | None:
     """
     is_calendar = unit in CALENDAR_UNITS
     target = Quantity(Decimal(1), unit, is_calendar=is_calendar)
-    if quantity.is_calendar and not is_calendar and unit in CALENDAR_OF:
-        value = in_unit_of(quantity, Quantity(Decimal(1), CALENDAR_OF[unit], is_calendar=True))
+    word = CALENDAR_OF.get(unit) or YEARS_AND_MONTHS.get(unit)
+    if quantity.is_calendar and not is_calendar and word:
+        value = in_unit_of(quantity, Quantity(Decimal(1), word, is_calendar=True))
     elif is_calendar and not quantity.is_calendar:
         value = in_unit_of(quantity, _definite(target))
     else:
@@ -109,6 +112,12 @@ def equivalent(left: Quantity, right: Quantity) -> bool:
     """Compare after rounding to the less precise of the two: 4 'g' ~ 4040 'mg'. Here a year is an 'a'."""
     if left.is_calendar != right.is_calendar:
         return equivalent(_definite(left), _definite(right))
+    one = in_unit_of(Quantity(Decimal(1), left.unit, is_calendar=left.is_calendar), right)
+    if one is None:
+        return False
+    # Both in the coarser unit, so that converting adds no precision: 21 'mm' ~ 2 'cm'.
+    if one < 1:
+        left, right = right, left
     converted = in_unit_of(right, left)
     if converted is None:
         return False
@@ -117,7 +126,13 @@ def equivalent(left: Quantity, right: Quantity) -> bool:
 
 
 def add(left: Quantity, right: Quantity, sign: int) -> Quantity | None:
-    """Return the sum (difference for sign -1) in the left unit; None for different dimensions."""
+    """Return the sum (difference for sign -1) in the left unit; None for different dimensions.
+
+    Calendar years and months are not converted for a sum: their factors are approximate.
+    """
+    units = {CALENDAR_UNITS[row.unit] for row in (left, right) if row.is_calendar}
+    if len(units) == 2 and units & {"year", "month"}:
+        return None
     converted = in_unit_of(right, left)
     if converted is None:
         return None
@@ -125,13 +140,13 @@ def add(left: Quantity, right: Quantity, sign: int) -> Quantity | None:
 
 
 def multiply(left: Quantity, right: Quantity) -> Quantity | None:
-    """Return the product; a calendar duration can be multiplied by a plain number only, or by its UCUM meaning."""
+    """Return the product; a calendar duration can be multiplied by a plain number only."""
     for duration, factor in ((left, right), (right, left)):
         if duration.is_calendar and factor.ucum == "1":
             return Quantity(duration.value * factor.value, duration.unit, is_calendar=True)
-    if left.ucum is None or right.ucum is None:
+    if left.is_calendar or right.is_calendar:
         return None
-    found = ucum.multiply(left.value, left.ucum, right.value, right.ucum)
+    found = ucum.multiply(left.value, left.unit, right.value, right.unit)
     return None if found is None else Quantity(*found)
 
 
@@ -139,9 +154,9 @@ def divide(left: Quantity, right: Quantity) -> Quantity | None:
     """Return the quotient; None for a divisor of zero."""
     if left.is_calendar and right.ucum == "1" and right.value:
         return Quantity(left.value / right.value, left.unit, is_calendar=True)
-    if left.ucum is None or right.ucum is None:
+    if left.is_calendar or right.is_calendar:
         return None
-    found = ucum.divide(left.value, left.ucum, right.value, right.ucum)
+    found = ucum.divide(left.value, left.unit, right.value, right.unit)
     return None if found is None else Quantity(*found)
 
 

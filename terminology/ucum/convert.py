@@ -81,7 +81,7 @@ def convert(value: Decimal, unit: str, to: str) -> Decimal | None:
 
 
 def multiply(value: Decimal, unit: str, other: Decimal, other_unit: str) -> tuple[Decimal, str] | None:
-    """Return the product; the unit is kept where one side is the unity, else the result is in base units."""
+    """Return the product: cm × cm is cm2, m/s × s is m; where units of one dimension mix (cm × m) in base units."""
     return _combine(value, unit, other, other_unit, 1)
 
 
@@ -109,12 +109,38 @@ def _combine(
         elif unit == "1" and sign == 1:
             code = other_unit
         else:
-            code = code_of(_product(left.dimensions, right.dimensions, sign))
-            magnitude *= left.factor * right.factor**sign
+            kept = _joined(unit, other_unit, sign)
+            if kept is None:
+                magnitude *= left.factor * right.factor**sign
+            code = kept or code_of(_product(left.dimensions, right.dimensions, sign))
     except (OverflowError, ValueError):
         return None
     found = _to_decimal(magnitude)
     return None if found is None else (found, code)
+
+
+def _joined(unit: str, other: str, sign: int) -> str | None:
+    """Return the code of a product in the units as given, None when two of them measure the same."""
+    powers: dict[str, int] = {}
+    for side, term in ((1, parse(unit)), (sign, parse(other))):
+        for direction, part in term.parts:
+            if part == Factor(1):
+                continue
+            if not isinstance(part, Simple):
+                return None
+            symbol = f"{part.prefix}{part.atom.code}"
+            powers[symbol] = powers.get(symbol, 0) + side * direction * part.exponent
+    kept = [(symbol, power) for symbol, power in powers.items() if power]
+    seen: set[str] = set()
+    for symbol, _ in kept:
+        reduced = reduce(symbol)
+        bases = {code for code, _ in reduced.dimensions} if reduced else set()
+        if not bases or bases & seen:
+            return None
+        seen |= bases
+    above = ".".join(f"{symbol}{power if power > 1 else ''}" for symbol, power in kept if power > 0)
+    below = "".join(f"/{symbol}{-power if power < -1 else ''}" for symbol, power in kept if power < 0)
+    return above + below or "1"
 
 
 def _magnitude(value: Decimal, reduced: Reduced) -> Fraction | None:

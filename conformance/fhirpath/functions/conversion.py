@@ -108,6 +108,8 @@ def to_quantity(value: Any) -> Quantity | None:
     number, unit, word = Decimal(match[1]), match[2], match[3]
     if word:
         return Quantity(number, word, is_calendar=True) if word in CALENDAR_UNITS else None
+    if unit in CALENDAR_UNITS:
+        return Quantity(number, unit, is_calendar=True)
     if unit and not ucum.is_valid(unit):
         return None
     return Quantity(number, unit or "1")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from conformance import definitions
 from conformance.fhirpath import quantity
 from conformance.fhirpath.compare import name_of, single
+from conformance.fhirpath.functions.conversion import to_quantity
 from conformance.fhirpath.functions.kinds import STRING
 from conformance.fhirpath.host import Run
 from conformance.fhirpath.model import Node, TypeInfo, atom, child_nodes, quantity_of, resource_type, type_at
 from conformance.fhirpath.narrative import is_allowed_html
-from conformance.fhirpath.quantity import Quantity
 from conformance.fhirpath.registry import Step, collection, special
 from conformance.fhirpath.result import to_json
 from conformance.fhirpath.shape import BOOLEAN, UNKNOWN, Shape
@@ -275,10 +275,10 @@ def comparable(run: Run, items: list[Any], other: list[Any]) -> list[Any]:
     if left is None or right is None:
         return []
     mine, yours = quantity_of(left), quantity_of(right)
-    if not isinstance(mine, Quantity) or not isinstance(yours, Quantity):
-        wrong = right if isinstance(mine, Quantity) else left
-        raise InvalidInput("HT-FP-07", function="comparable()", expected="Quantity", found=name_of(wrong))
-    return [quantity.comparable(mine, yours)]
+    if isinstance(mine, str) or isinstance(yours, str):
+        return []
+    first, second = to_quantity(mine), to_quantity(yours)
+    return [] if first is None or second is None else [quantity.comparable(first, second)]
 
 
 def is_terminologies(item: Any) -> bool:
