@@ -1,0 +1,481 @@
+"""$validate-code of ValueSet and CodeSystem: a code, a Coding or a CodeableConcept against a value set.
+
+https://hl7.org/fhir/R4/valueset-operation-validate-code.html,
+https://hl7.org/fhir/R4/codesystem-operation-validate-code.html. CodeSystem/$validate-code asks for the value set of all
+its codes. A negative answer is an answer: `result` false, with issues that say why.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from terminology.canonical import is_absolute, join
+from terminology.canonical_status import note_status, vurl
+from terminology.canonical_status import shown as shown_url
+from terminology.code_system import CodeSystem
+from terminology.display_check import check_display, check_display_of_other
+from terminology.fhirjson import Json
+from terminology.inputs import Inputs
+from terminology.issues import InvalidInput
+from terminology.languages import known
+from terminology.membership import Check, is_member, prepare
+from terminology.outcome import Findings, TerminologyProblem, TxIssue, outcome
+from terminology.scope import Scope
+from terminology.version_negotiation import add_path, note_unknown_system, present_versions
+
+Kind = Literal["code", "coding", "codeableConcept"]
+
+NOT_CHECKED = {"UNKNOWN_CODESYSTEM", "UNKNOWN_CODESYSTEM_VERSION", "UNKNOWN_CODESYSTEM_VERSION_NONE"}
+
+# Answers are for people and screens; more codings than this are no concept.
+MAX_CODINGS = 200
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What is to be validated, as a CodeableConcept. `kind`: how it came; `root`: FHIRPath of the input."""
+
+    kind: Kind
+    root: str
+    concept: Json
+
+    @property
+    def codings(self) -> list[Json]:
+        return list(self.concept.get("coding") or ())
+
+    def path(self, number: int) -> str:
+        return f"CodeableConcept.coding[{number}]" if self.kind == "codeableConcept" else self.root
+
+    def element(self, name: str) -> str:
+        """Return the path of an element of the first coding."""
+        return add_path(self.path(0), name)
+
+
+@dataclass
+class Answer:
+    """The parts of the result that come from the coding that is echoed."""
+
+    system: str | None = None
+    code: str | None = None
+    version: str | None = None
+    display: str | None = None
+    path: str | None = None
+    tried: Json = field(default_factory=dict)
+
+
+def validate_in_value_set(scope: Scope, value_set: Json, inputs: Inputs) -> Json:
+    """Return the Parameters of ValueSet/$validate-code; raises InvalidInput and TerminologyProblem."""
+    coded = read_coded(inputs, is_code_system=False)
+    _fit_inference(scope, coded)
+    try:
+        prepare(scope, value_set)
+    except TerminologyProblem as problem:
+        if not problem.in_answer:
+            raise
+        return _unprepared(scope, coded, problem)
+    return _validate(scope, value_set, coded, is_code_system=False)
+
+
+def validate_in_code_system(scope: Scope, system: CodeSystem | None, inputs: Inputs) -> Json:
+    """Return the Parameters of CodeSystem/$validate-code. `system`: the one of the instance or the parameter."""
+    coded = read_coded(inputs, is_code_system=True)
+    _fit_inference(scope, coded)
+    scope.require_supplements({})
+    try:
+        found = system if system is not None else _code_system(scope, coded, inputs)
+    except TerminologyProblem as problem:
+        if not problem.in_answer:
+            raise
+        return _unprepared(scope, coded, problem)
+    scope.check_supplements()
+    return _validate(scope, _all_codes(found), coded, is_code_system=True)
+
+
+def read_coded(inputs: Inputs, *, is_code_system: bool) -> Coded:
+    """Return what is to be validated: codeableConcept, coding, or code with its system."""
+    concept = inputs.concept("codeableConcept")
+    if concept is not None:
+        if len(concept.get("coding") or ()) > MAX_CODINGS:
+            count = len(concept["coding"])
+            raise InvalidInput("HT-TX-12", name="codeableConcept.coding", count=count, limit=MAX_CODINGS)
+        return Coded("codeableConcept", "CodeableConcept", concept)
+    coding = inputs.coding("coding")
+    if coding is not None:
+        return Coded("coding", "Coding", {"coding": [coding]})
+    code = inputs.need("code", "coding", "codeableConcept") if not inputs.has("code") else inputs.need("code")
+    if is_code_system:
+        system, version = inputs.text("url", "system"), inputs.text("version")
+    else:
+        system, version = inputs.text("system"), inputs.text("systemVersion")
+        if not system and not inputs.has("inferSystem"):
+            raise InvalidInput("HT-TX-01", operation=inputs.operation, names="system | inferSystem")
+    parts = {"system": system, "version": version, "code": code, "display": inputs.text("display")}
+    return Coded("code", "", {"coding": [{name: value for name, value in parts.items() if value}]})
+
+
+def _fit_inference(scope: Scope, coded: Coded) -> None:
+    """inferSystem is about the `code` parameter only: a Coding carries its own system or has none."""
+    if coded.kind != "code":
+        scope.options.infer_system = None
+
+
+def _validate(scope: Scope, value_set: Json, coded: Coded, *, is_code_system: bool) -> Json:
+    check, answer = Check(), Answer()
+    note_status(scope, check.findings, value_set, value_set)
+    outcome_so_far: bool | None = False
+    matched: set[int] = set()
+    shown: list[str] = []
+    lacks_code = False
+    for number, given in enumerate(coded.codings):
+        coding = dict(given)
+        path = coded.path(number)
+        if not coding.get("code"):
+            _note_no_code(scope, coding, path, check)
+            lacks_code = True
+            break
+        check.next_coding()
+        found = is_member(
+            scope, value_set, path=path, system=coding.get("system"), version=coding.get("version"),
+            code=coding["code"], display=coding.get("display"), check=check,
+        )  # fmt: skip
+        if not answer.tried or found is True:
+            answer.tried = {**coding, "version": coding.get("version") or answer.tried.get("version")}
+        if not answer.tried.get("version") and check.version:
+            answer.tried["version"] = check.version
+        system = check.implied_system or coding.get("system") or ""
+        shown.append(_shown(coding, system))
+        if found is False and not is_code_system and coded.kind == "codeableConcept":
+            _note_not_in(scope, value_set, coded, number, shown[-1], check)
+        if outcome_so_far is not True and found is not False:
+            outcome_so_far = found
+        if found is True:
+            matched.add(number)
+            _note_match(scope, coding, path, check, answer)
+        elif not scope.options.membership_only and system:
+            version = _look_up(scope, value_set, coded, coding, system, path, check, answer)
+            if version and not given.get("version") and coded.kind == "codeableConcept":
+                given["version"] = version
+    _excuse_unchecked(scope, coded, matched, check)
+    no_summary = lacks_code and (coded.kind != "codeableConcept" or is_code_system)
+    if outcome_so_far is False and not no_summary and (not is_code_system or not check.findings.has_errors):
+        _note_summary(scope, value_set, coded, shown, check)
+    return _answer(scope, coded, check, answer, is_found=outcome_so_far)
+
+
+def _note_match(scope: Scope, coding: Json, path: str, check: Check, answer: Answer) -> None:
+    if coding.get("display") and check.designations.items:
+        check_display(scope, coding, path, check)
+    if answer.code is not None:
+        return
+    # Of several members the first is the one that the answer echoes.
+    answer.system, answer.code, answer.path = coding.get("system"), coding["code"], path
+    answer.version = check.version
+    preferred = check.designations.preferred(scope.options.languages) or check.designations.preferred(None)
+    answer.display = preferred.value if preferred else None
+
+
+def _look_up(
+    scope: Scope,
+    value_set: Json,
+    coded: Coded,
+    coding: Json,
+    system: str,
+    path: str,
+    check: Check,
+    answer: Answer,
+) -> str | None:
+    """The code is no member: say what its code system knows of it. Returns the version of the code system."""
+    findings = check.findings
+    if not is_absolute(system):
+        issue = scope.issue(
+            "error",
+            "invalid",
+            "invalid-data",
+            "Terminology_TX_System_Relative",
+            path=add_path(path, "system"),
+        )
+        check.say(issue.text)
+        findings.add(issue)
+    version = coding.get("version") or _stated_version(value_set, coding.get("system"))
+    found = scope.code_system(system, version)
+    if found is None:
+        _note_no_system(scope, system, version, path, check)
+        return None
+    scope.check_version(found, findings, add_path(path, "version"))
+    note_status(scope, findings, found.resource, value_set)
+    ordinal = found.locate(coding["code"])
+    if ordinal is None:
+        _note_unknown_code(scope, found, coding["code"], path, check)
+        return None
+    check.designations.items.extend(found.designations(ordinal).items)
+    check.default_language = check.default_language or known(found.language) or known("en")
+    if found.is_inactive(ordinal):
+        check.note_status(found, ordinal, path, coding["code"])
+    if coded.kind != "codeableConcept":
+        preferred = check.designations.preferred(scope.options.languages) or check.designations.preferred(
+            None
+        )
+        answer.display = preferred.value if preferred else answer.display
+        answer.version = found.version
+    if coding.get("display") and check.designations.items:
+        check_display_of_other(scope, {**coding, "system": found.url}, path, check)
+    return found.version
+
+
+def _note_no_system(scope: Scope, system: str, version: str | None, path: str, check: Check) -> None:
+    place = add_path(path, "system")
+    if scope.value_set(system) is not None:
+        issue = scope.issue(
+            "error", "invalid", "invalid-data", "Terminology_TX_System_ValueSet2", system, path=place
+        )
+    elif (supplement := scope.is_supplement(system, version)) is not None:
+        issue = scope.issue(
+            "error", "invalid", "invalid-data", "CODESYSTEM_CS_NO_SUPPLEMENT", vurl(supplement), path=place
+        )
+    else:
+        chosen = scope.version_by_rules(system, version)
+        note_unknown_system(
+            scope, path, system, chosen, check.findings, check.messages, check.unknown_systems
+        )
+        return
+    check.say(issue.text)
+    check.findings.add_new(issue)
+
+
+def _note_unknown_code(scope: Scope, system: CodeSystem, code: str, path: str, check: Check) -> None:
+    place, values = add_path(path, "code"), (code, system.url, system.version)
+    if system.content != "complete":
+        check.findings.add_new(
+            scope.issue(
+                "warning", "code-invalid", "invalid-code", "UNKNOWN_CODE_IN_FRAGMENT", *values, path=place
+            )
+        )
+        return
+    message_id = "Unknown_Code_in_Version" if system.version else "Unknown_Code_in"
+    issue = scope.issue("error", "code-invalid", "invalid-code", message_id, *values, path=place)
+    check.say(issue.text)
+    check.findings.add_new(issue)
+
+
+def _note_no_code(scope: Scope, coding: Json, path: str, check: Check) -> None:
+    values: tuple[Any, ...] = ()
+    if coding.get("system"):
+        message_id, shown_id, values = "Coding_has_no_code_for_system", "", (coding["system"],)
+    elif scope.options.infer_system:
+        message_id, shown_id = "Coding_has_no_code", ""
+    else:
+        message_id = shown_id = "Coding_has_no_system_or_code__cannot_validate"
+    issue = scope.issue("warning", "invalid", "invalid-data", message_id, *values, path=path)
+    check.say(issue.text)
+    check.findings.add(
+        issue if shown_id else TxIssue("warning", "invalid", "invalid-data", "", issue.text, path)
+    )
+
+
+def _note_not_in(scope: Scope, value_set: Json, coded: Coded, number: int, shown: str, check: Check) -> None:
+    message_id = "None_of_the_provided_codes_are_in_the_value_set_one"
+    check.findings.add(
+        scope.issue(
+            "information", "code-invalid", "this-code-not-in-vs", message_id, "", shown_url(value_set), shown,
+            path=f"{coded.path(number)}.code",
+        )
+    )  # fmt: skip
+
+
+def _note_summary(scope: Scope, value_set: Json, coded: Coded, shown: list[str], check: Check) -> None:
+    if coded.kind == "codeableConcept":
+        issue = scope.issue(
+            "error", "code-invalid", "not-in-vs", "TX_GENERAL_CC_ERROR_MESSAGE", shown_url(value_set)
+        )
+    else:
+        message_id = "None_of_the_provided_codes_are_in_the_value_set_one"
+        issue = scope.issue(
+            "error", "code-invalid", "not-in-vs", message_id, "", shown_url(value_set), ", ".join(shown),
+            path=add_path(coded.root, "code"),
+        )  # fmt: skip
+    check.findings.add(issue)
+    check.say(issue.text)
+
+
+def _excuse_unchecked(scope: Scope, coded: Coded, matched: set[int], check: Check) -> None:
+    """A coding of an unknown code system doesn't spoil a CodeableConcept of which another coding is a member."""
+    if coded.kind != "codeableConcept" or not matched:
+        return
+    for number, coding in enumerate(coded.codings):
+        place = f"{coded.path(number)}.system"
+        for issue in list(check.findings.issues):
+            if number in matched or issue.path != place or issue.message_id not in NOT_CHECKED:
+                continue
+            canonical = join(coding.get("system") or "", coding.get("version"))
+            excused = scope.issue(
+                "warning",
+                "not-found",
+                "not-found",
+                "UNKNOWN_CODESYSTEM_CODING_NOT_CHECKED",
+                canonical,
+                path=place,
+            )
+            check.findings.issues[check.findings.issues.index(issue)] = excused
+            check.messages[:] = [text for text in check.messages if text != issue.text]
+            check.say(excused.text)
+
+
+def _answer(scope: Scope, coded: Coded, check: Check, answer: Answer, *, is_found: bool | None) -> Json:
+    is_concept = coded.kind == "codeableConcept"
+    is_valid = is_found is True and not check.findings.has_errors
+    tried = {} if is_concept else answer.tried
+    rows: list[Json] = [{"name": "result", "valueBoolean": is_valid}]
+    system = answer.system or (check.implied_system if is_found is True else None) or tried.get("system")
+    if system:
+        rows.append({"name": "system", "valueUri": system})
+    cause = "x-unknown-system" if is_found is False else "x-caused-by-unknown-system"
+    if not is_valid:
+        rows.extend({"name": cause, "valueCanonical": unknown} for unknown in check.unknown_systems)
+    if check.normal_form:
+        rows.append({"name": "normalized-code", "valueCode": check.normal_form})
+    code = answer.code or tried.get("code")
+    if code:
+        rows.append({"name": "code", "valueCode": code})
+    version = answer.version or tried.get("version")
+    if version and not (is_concept and answer.code is None):
+        rows.append({"name": "version", "valueString": version})
+    if answer.display and code:
+        rows.append({"name": "display", "valueString": answer.display})
+    _add_status(scope, coded, check, answer, rows)
+    for text in check.findings.error_texts():
+        check.say(text)
+    if check.messages:
+        rows.append({"name": "message", "valueString": "; ".join(sorted(check.messages))})
+    if is_concept:
+        rows.append({"name": "codeableConcept", "valueCodeableConcept": coded.concept})
+    if check.findings.issues:
+        rows.append({"name": "issues", "resource": outcome(check.findings.issues)})
+    return {"resourceType": "Parameters", "parameter": rows}
+
+
+def _add_status(scope: Scope, coded: Coded, check: Check, answer: Answer, rows: list[Json]) -> None:
+    """Report that the code is inactive or deprecated."""
+    status = check.status
+    if check.is_inactive:
+        # Of a CodeableConcept the inactive coding may be another one than the one that is echoed.
+        if coded.kind != "codeableConcept" or (answer.code and check.inactive_path == answer.path):
+            rows.append({"name": "inactive", "valueBoolean": True})
+            if status and status != "inactive":
+                rows.append({"name": "status", "valueCode": status})
+        is_plain = status in ("inactive", "DISCOURAGED")
+        message_id = "INACTIVE_CONCEPT_FOUND" if is_plain else "INACTIVE_CONCEPT_FOUND_ADD"
+        values: tuple[Any, ...] = (status, check.inactive_code, "inactive")
+        path = check.inactive_path or "code"
+    elif status and status.lower() == "deprecated":
+        rows.append({"name": "status", "valueCode": "deprecated"})
+        message_id, values = "DEPRECATED_CONCEPT_FOUND", (status, answer.tried.get("code"))
+        path = coded.root or "code"
+    else:
+        return
+    shown_id = "INACTIVE_CONCEPT_FOUND" if check.is_inactive else message_id
+    issue = scope.issue(
+        "warning", "business-rule", "code-comment", message_id, *values, path=path, shown_id=shown_id
+    )
+    check.say(issue.text)
+    check.findings.add(issue)
+
+
+def _unprepared(scope: Scope, coded: Coded, problem: TerminologyProblem) -> Json:
+    """The value set could not be evaluated at all: the answer is no, and the issue says why."""
+    findings = Findings(list(problem.problems))
+    rows: list[Json] = [
+        {"name": "result", "valueBoolean": False},
+        {"name": "message", "valueString": findings.issues[0].text},
+        {"name": "issues", "resource": outcome(findings.issues)},
+    ]
+    if coded.kind == "codeableConcept":
+        rows.append({"name": "codeableConcept", "valueCodeableConcept": coded.concept})
+    elif coded.codings:
+        coding = coded.codings[0]
+        if coding.get("system"):
+            rows.append({"name": "system", "valueUri": coding["system"]})
+            found = scope.code_system(coding["system"], coding.get("version"))
+            version = coding.get("version") or (found.version if found is not None else None)
+            if version:
+                rows.append({"name": "version", "valueString": version})
+        if coding.get("code"):
+            rows.append({"name": "code", "valueCode": coding["code"]})
+    if problem.unknown_system:
+        rows.append({"name": "x-caused-by-unknown-system", "valueCanonical": problem.unknown_system})
+    return {"resourceType": "Parameters", "parameter": rows}
+
+
+def _code_system(scope: Scope, coded: Coded, inputs: Inputs) -> CodeSystem:
+    """Return the code system of CodeSystem/$validate-code; raises a TerminologyProblem that says why there is none."""
+    coding = coded.codings[0] if coded.codings else {}
+    url = inputs.text("url") or coding.get("system")
+    if not url:
+        message_id = "Coding_has_no_system__cannot_validate"
+        path = coded.path(0) or None
+        raise TerminologyProblem(
+            scope.issue("warning", "invalid", "invalid-data", message_id, path=path), in_answer=True
+        )
+    version = inputs.text("version") or (coding.get("version") if not inputs.has("url") else None)
+    found = scope.code_system(url, version)
+    if found is not None:
+        return found
+    place = coded.element("system")
+    supplement = scope.is_supplement(url, version)
+    if supplement is not None:
+        issue = scope.issue(
+            "error", "invalid", "invalid-data", "CODESYSTEM_CS_NO_SUPPLEMENT", vurl(supplement), path=place
+        )
+        raise TerminologyProblem(issue, in_answer=True)
+    if scope.value_set(url, version) is not None:
+        issue = scope.issue(
+            "error", "invalid", "invalid-data", "Terminology_TX_System_ValueSet2", url, path=place
+        )
+        raise TerminologyProblem(issue, in_answer=True)
+    version = scope.version_by_rules(url, version)
+    known_versions = present_versions(scope, url)
+    values: tuple[str, ...] = (url,)
+    message_id, unknown = "UNKNOWN_CODESYSTEM", url
+    if version and known_versions:
+        message_id, values, unknown = (
+            "UNKNOWN_CODESYSTEM_VERSION",
+            (url, version, known_versions),
+            join(url, version),
+        )
+    elif version:
+        message_id, values = "UNKNOWN_CODESYSTEM_VERSION_NONE", (url, version)
+    problems = [scope.issue("error", "not-found", "not-found", message_id, *values, path=place)]
+    if not is_absolute(url):
+        problems.append(
+            scope.issue("error", "invalid", "invalid-data", "Terminology_TX_System_Relative", url, path=place)
+        )
+    raise TerminologyProblem(*problems, in_answer=True, unknown_system=unknown)
+
+
+def _all_codes(system: CodeSystem) -> Json:
+    """Return the value set of all codes of a code system."""
+    include = {"system": system.url, **({"version": system.version} if system.version else {})}
+    return {
+        "resourceType": "ValueSet",
+        "url": system.value_set or f"{system.url}/vs",
+        **({"version": system.version} if system.version else {}),
+        "status": "active",
+        "compose": {"include": [include]},
+    }
+
+
+def _stated_version(value_set: Json, system: str | None) -> str | None:
+    """Return the latest version that the value set names for a code system."""
+    from functools import cmp_to_key
+
+    from terminology.versions import compare
+
+    stated = [
+        part["version"]
+        for part in (value_set.get("compose") or {}).get("include") or ()
+        if part.get("system") == system and part.get("version")
+    ]
+    return max(stated, key=cmp_to_key(compare), default=None)
+
+
+def _shown(coding: Json, system: str) -> str:
+    display = f" ('{coding['display']}')" if coding.get("display") else ""
+    return f"'{join(system, coding.get('version'))}#{coding['code']}{display}'"
