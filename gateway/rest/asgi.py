@@ -68,10 +68,9 @@ class Rest:
     async def answer(self, request: Request) -> Response:
         """Return the response of one interaction; the batch uses it for each entry. Raises FhirError."""
         context = self.context
-        request.format = accepted(
-            request.headers.get("accept", ""),
-            request.param("_format") if "_format" in request.query else None,
-        )
+        wanted = request.param("_format") if "_format" in request.query else None
+        if wanted is not None or not request.path.startswith("Binary/"):
+            request.format = accepted(request.headers.get("accept", ""), wanted)
         interaction = match(request, context)
         if "prefer" in request.headers and request.preference("respond-async") is not None:
             from gateway.rest.respond_async import start

@@ -11,7 +11,7 @@ import re
 from gateway.rest import create as creating
 from gateway.rest import update as updating
 from gateway.rest.context import Context
-from gateway.rest.negotiate import NAMES, media_type
+from gateway.rest.negotiate import NAMES, accepted, media_type
 from gateway.rest.ranges import read_range
 from gateway.rest.read import current, is_known
 from gateway.rest.request import Request
@@ -55,6 +55,8 @@ async def _answer(version: Version, request: Request) -> Response:
         return Response(304, headers=headers)
     assert version.body is not None
     if _wants_resource(request):
+        if not request.is_nested and "_format" not in request.query:
+            request.format = accepted(request.headers["accept"], None)
         return Response(200, stored=version.body, headers=headers)
     resource = decode_resource(version.body)
     try:

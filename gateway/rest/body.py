@@ -49,7 +49,7 @@ def parse_json(body: bytes, context: Context) -> Any:
 
 def too_deep(tree: Any, limit: int) -> bool:
     """Tell whether objects and arrays nest deeper than `limit`."""
-    level = [tree]
+    level = [tree] if type(tree) is dict or type(tree) is list else []
     for _ in range(limit + 1):
         below: list[Any] = []
         for node in level:
