@@ -36,6 +36,9 @@ class SearchParameter(msgspec.Struct, frozen=True, rename="camel"):
 def _by_base() -> dict[str, dict[str, SearchParameter]]:
     found: dict[str, dict[str, SearchParameter]] = {}
     for row in msgspec.json.decode(_read("search_parameters"), type=list[SearchParameter]):
+        # The core package carries three examples of SearchParameter, one of which would replace Condition.subject.
+        if row.url.startswith("http://hl7.org/fhir/SearchParameter/example"):
+            continue
         for base in row.base:
             found.setdefault(base, {})[row.code] = row
     return found

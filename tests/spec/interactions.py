@@ -80,7 +80,9 @@ def check(step: dict[str, Any], server: Server, saved: dict[str, str], place: st
             items = find(tree, where[:-1])
             assert len(items or ()) == wanted, f"{where} is {len(items or ())}; {told}"
         elif where.endswith("~"):
-            assert re.search(wanted, str(find(tree, where[:-1]))), f"{where} is {find(tree, where[:-1])!r}; {told}"
+            assert re.search(wanted, str(find(tree, where[:-1]))), (
+                f"{where} is {find(tree, where[:-1])!r}; {told}"
+            )
         else:
             assert find(tree, where) == wanted, f"{where} is {find(tree, where)!r}; {told}"
     for name, where in step.get("save", {}).items():
@@ -94,7 +96,9 @@ def find(tree: Any, path: str) -> Any:
             if part:
                 tree = tree.get(part) if isinstance(tree, dict) else None
         if index:
-            tree = tree[int(index)] if isinstance(tree, list) and -len(tree) <= int(index) < len(tree) else None
+            tree = (
+                tree[int(index)] if isinstance(tree, list) and -len(tree) <= int(index) < len(tree) else None
+            )
     return tree
 
 
