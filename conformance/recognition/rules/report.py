@@ -1,0 +1,61 @@
+"""MR-003 final and signed, MR-004 corrected, MR-031 conclusion."""
+
+from conformance.recognition.case import Case
+from conformance.recognition.names import CHANGED, FINAL
+from conformance.recognition.record import code_value, codings, reference_of, references
+from conformance.recognition.verdict import RuleResult, judge
+
+DECISION_CODE = "mutual-recognition"
+
+
+def statuses(case: Case) -> list[str]:
+    return [resource.get("status", "") for resource in (case.report, case.result) if resource is not None]
+
+
+def final_and_signed(case: Case) -> RuleResult | None:
+    unfinished = next((status for status in statuses(case) if status not in FINAL), None)
+    if unfinished is not None:
+        return judge("MR-003", "fail", "status", input=unfinished, limit=", ".join(sorted(FINAL)))
+    holder = case.report or case.result
+    is_signed = holder.get("resultsInterpreter") or holder.get("performer")
+    if not is_signed or not (holder.get("issued") or case.result.get("issued")):
+        return judge("MR-003", "fail", "unsigned", input=reference_of(holder))
+    return judge("MR-003", "pass", input=statuses(case)[0])
+
+
+def corrected(case: Case) -> RuleResult | None:
+    changed = next((status for status in statuses(case) if status in CHANGED), None)
+    if changed is None:
+        return judge("MR-004", "pass", input=statuses(case)[0])
+    if _has_decision_on_this_version(case):
+        return judge("MR-004", "pass", input=changed)
+    return judge("MR-004", "warn", input=changed)
+
+
+def conclusion(case: Case) -> RuleResult | None:
+    """The conclusion is shown and is no part of what is recognised (管理办法 art. 3)."""
+    if case.report is None or not (case.report.get("conclusion") or case.report.get("conclusionCode")):
+        return None
+    return judge("MR-031", "pass")
+
+
+def _has_decision_on_this_version(case: Case) -> bool:
+    """A decision Task of the requester's organisation whose focus is this version of the result or of its report."""
+    wanted = {
+        f"{reference_of(row)}/_history/{(row.get('meta') or {}).get('versionId')}"
+        for row in (case.result, case.report)
+        if row is not None
+    }
+    requester = reference_of(case.question.requester) if case.question.requester else None
+    for task in case.record.of("Task"):
+        if not any(coding.get("code") == DECISION_CODE for coding in codings(task.get("code"))) or task.get(
+            "status"
+        ) not in ("completed", "rejected"):
+            continue
+        if code_value(task.get("businessStatus")) == "reopened":
+            continue
+        focus = (task.get("focus") or {}).get("reference", "")
+        owners = [*references(task, "owner"), *references(task, "requester")]
+        if any(focus.endswith(version) for version in wanted) and (requester is None or requester in owners):
+            return True
+    return False
