@@ -5,7 +5,7 @@ Pure: resources in, decisions with every rule's reason out. The physician decide
 """
 
 from conformance.recognition.engine import Answer, Candidate, recognize
-from conformance.recognition.pack import Item, Pack, Packs, load_packs
+from conformance.recognition.pack import Item, Pack, PackLibrary, Packs, load_packs
 from conformance.recognition.question import Question, read_question
 from conformance.recognition.record import Record
 from conformance.recognition.verdict import RuleResult
@@ -15,6 +15,7 @@ __all__ = [
     "Candidate",
     "Item",
     "Pack",
+    "PackLibrary",
     "Packs",
     "Question",
     "Record",

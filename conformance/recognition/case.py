@@ -36,7 +36,7 @@ class Case:
 
     @cached_property
     def kind(self) -> Kind:
-        return kind_of(self.result, self.report, self.record)
+        return kind_of(self.result, self.report)
 
     @cached_property
     def listed(self) -> tuple[Item, Pack] | None:
@@ -101,7 +101,7 @@ class Case:
         return read_approximately(self.effective)
 
 
-def kind_of(result: Json, report: Json | None, record: Record) -> Kind:
+def kind_of(result: Json, report: Json | None) -> Kind:
     """Return what a result is, from category, code, images and waveform; the laboratory is the rule."""
     for resource in filter(None, (result, report)):
         if (

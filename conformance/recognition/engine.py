@@ -62,7 +62,7 @@ def recognize(question: Question, record: Record, packs: Packs, maps: ItemMaps |
         if not any(candidate.decision in ("recognise", "ask") for candidate in own):
             missing.append(ordered[0])
         found += own
-    best = min((candidate.decision for candidate in found), key=BEST.index, default="repeat")
+    best: Decision = min((candidate.decision for candidate in found), key=BEST.index, default=BEST[-1])
     return Answer(
         best,
         tuple(found),
@@ -101,7 +101,7 @@ def cases(
         _case(question, record, packs, ordered, row, row, match)
         for row in record.of("DiagnosticReport")
         if (match := maps.match(ordered, codings(row.get("code")))) is not None
-        and (kind_of(row, row, record) == "imaging" or not observed)
+        and (kind_of(row, row) == "imaging" or not observed)
     ]
     eligible = [case for case in (*observed, *reported) if _is_candidate(case)]
     return sorted(eligible, key=lambda case: -_time(case.result))[:MAX_CANDIDATES]

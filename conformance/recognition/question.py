@@ -32,7 +32,7 @@ def read_question(parameters: Json, *, patient: Json, record: Record, now: datet
     for parameter in parameters.get("parameter") or ():
         held.setdefault(parameter.get("name", ""), []).append(parameter)
     order = _resource(held, "order", record)
-    items = [
+    items: list[tuple[Json, ...]] = [
         (row["valueCoding"],) for row in held.get("item", ()) if isinstance(row.get("valueCoding"), dict)
     ]
     items += [

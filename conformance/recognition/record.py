@@ -52,7 +52,7 @@ def reference_of(resource: Json) -> str:
 
 def references(resource: Json, element: str) -> list[str]:
     """Return the relative references of an element, without versions."""
-    held: Any = resource.get(element) or ()
+    held: Any = resource.get(element) or []
     rows = held if isinstance(held, list) else [held]
     return [
         "/".join(row["reference"].partition("/_history/")[0].split("/")[-2:])

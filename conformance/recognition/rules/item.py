@@ -6,7 +6,7 @@ from decimal import Decimal
 from conformance.recognition.case import Case
 from conformance.recognition.record import codings, concept_text
 from conformance.recognition.verdict import RuleResult, judge
-from terminology import ucum
+from terminology.ucum import convert
 from terminology.fhirjson import Json
 
 
@@ -72,7 +72,7 @@ def _unit(case: Case) -> RuleResult | None:
     value = quantity.get("value")
     if not held or value is None or held == wanted:
         return None
-    converted = ucum.convert(Decimal(str(value)), held, wanted)
+    converted = convert(Decimal(str(value)), held, wanted)
     if converted is None:
         return judge("MR-013", "fail", "unit", input=held, limit=wanted)
     return judge(

@@ -54,26 +54,25 @@ def valid_identity(case: Case) -> RuleResult | None:
     numbers = resident_ids(case.question.patient)
     if not numbers:
         return None
-    patient = case.question.patient
     for number in numbers:
-        found = read_resident_id(number)
-        fault = found.fault or (
-            "sex"
-            if found.gender
-            and patient.get("gender") in ("male", "female")
-            and patient["gender"] != found.gender
-            else None
-        )
-        if (
-            fault is None
-            and found.birth_date
-            and len(str(patient.get("birthDate", ""))) == 10
-            and patient["birthDate"] != found.birth_date.isoformat()
-        ):
-            fault = "birth date"
+        fault = _identity_fault(number, case.question.patient)
         if fault is not None:
             return judge("MR-002", "warn", input=_masked(number), limit=fault)
     return judge("MR-002", "pass", input=_masked(numbers[0]))
+
+
+def _identity_fault(number: str, patient: Json) -> str | None:
+    found = read_resident_id(number)
+    if found.fault is not None:
+        return found.fault
+    if patient.get("gender") in ("male", "female") and found.gender != patient["gender"]:
+        return "sex"
+    born = str(patient.get("birthDate", ""))
+    return (
+        "birth date"
+        if len(born) == 10 and found.birth_date and born != found.birth_date.isoformat()
+        else None
+    )
 
 
 def consent(case: Case) -> RuleResult | None:
@@ -90,15 +89,15 @@ def _denies(provision: Json, case: Case) -> bool:
     if (
         provision.get("type") == "deny"
         and _in_period(provision, case)
-        and _is_about(provision.get("actor") or (), case)
+        and _is_about(provision.get("actor") or [], case)
     ):
         # A permission nested inside for this requester is the exception from the denial (consent provisions alternate).
         return not any(
-            inner.get("type") == "permit" and _is_about(inner.get("actor") or (), case)
+            inner.get("type") == "permit" and _is_about(inner.get("actor") or [], case)
             for inner in provision.get("provision") or ()
         )
     return any(
-        inner.get("type") == "deny" and _in_period(inner, case) and _is_about(inner.get("actor") or (), case)
+        inner.get("type") == "deny" and _in_period(inner, case) and _is_about(inner.get("actor") or [], case)
         for inner in provision.get("provision") or ()
     )
 
@@ -109,17 +108,10 @@ def _in_period(provision: Json, case: Case) -> bool:
     return (start is None or start <= case.question.at) and (end is None or case.question.at <= end)
 
 
-def _is_about(actors: object, case: Case) -> bool:
-    if not actors:
-        return True
-    requester = case.question.requester
-    chain = _with_parents(requester, case.record)
-    return any(
-        held in chain
-        for actor in actors
-        if isinstance(actor, dict)
-        for held in references(actor, "reference")
-    )  # type: ignore[attr-defined]  # a JSON array
+def _is_about(actors: list[Json], case: Case) -> bool:
+    """Whether a provision's actors cover the requester or an organisation above it; no actors are everybody."""
+    chain = _with_parents(case.question.requester, case.record)
+    return not actors or any(held in chain for actor in actors for held in references(actor, "reference"))
 
 
 def _with_parents(organization: Json | None, record: Record) -> set[str]:

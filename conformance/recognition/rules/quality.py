@@ -221,7 +221,7 @@ def _is_outside(value: object, ranges: object) -> bool:
     return False
 
 
-_BAD = re.compile(r"(溶血|脂血|乳糜|凝块|凝固|h[ae]{1,2}molys|lip[ae]{1,2}mi|\bclot)", re.IGNORECASE)
+_BAD = re.compile(r"(溶血|脂血|乳糜|凝块|凝固|h[ae]{1,2}moly[sz]|lip[ae]{1,2}mi|\bclot)", re.IGNORECASE)
 _NEGATED = re.compile(
     r"(未见|无|没有|未|非|排除|阴性|\bno\b|\bnot\b|without|non-?)[^。;,，;、]{0,6}$", re.IGNORECASE
 )
