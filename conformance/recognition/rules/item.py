@@ -6,8 +6,8 @@ from decimal import Decimal
 from conformance.recognition.case import Case
 from conformance.recognition.record import codings, concept_text
 from conformance.recognition.verdict import RuleResult, judge
-from terminology.ucum import convert
 from terminology.fhirjson import Json
+from terminology.ucum import convert
 
 
 def same_item(case: Case) -> RuleResult | None:
