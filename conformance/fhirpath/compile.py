@@ -333,7 +333,7 @@ class Compiler:
             return lambda run: service, UNKNOWN
 
         def evaluate(run: Run) -> list[Any]:
-            found = run.env.get(name)
+            found = run.variable(name)
             if found is None:
                 raise InvalidInput("HT-FP-10", name=f"%{name}", position=node.at)
             return found
@@ -359,7 +359,7 @@ def _constant(name: str) -> Evaluate:
     else:
         built_in = CONSTANTS[name]
     constant = [built_in]
-    return lambda run: run.env.get(name) or constant
+    return lambda run: run.variable(name) or constant
 
 
 def _indexer(index: Evaluate) -> Step:

@@ -1,6 +1,5 @@
 """Compiled expressions as callers hold them, and the cache of them."""
 
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -8,7 +7,7 @@ from conformance.fhirpath import functions  # noqa: F401  fills the registry
 from conformance.fhirpath.compare import truth
 from conformance.fhirpath.compile import Compiler, Scope
 from conformance.fhirpath.host import DEFAULT, Host, Run
-from conformance.fhirpath.model import UNTYPED, Node, Type, resource_type, type_at
+from conformance.fhirpath.model import Type, items_of, resource_type, type_at
 from conformance.fhirpath.parse import parse
 from conformance.fhirpath.registry import Evaluate
 from conformance.fhirpath.result import fhir_type, to_json
@@ -32,7 +31,7 @@ class Expression:
         self.is_strict = strict
         self._tree = parse(text)
         self._root: Type | None = None
-        self._evaluates: dict[str | None, tuple[Evaluate, Shape]] = {}
+        self._evaluates: dict[Type | None, tuple[Evaluate, Shape]] = {}
         if type is not None:
             self._root = type_at(type)
             if self._root is None:
@@ -64,32 +63,24 @@ class Expression:
 
     def _items(self, value: Any, extra: Any, host: Host, env: dict[str, Any]) -> list[Any]:
         root = self._root
-        if root is None or root.is_any:
-            root = resource_type(value) or root
-        elif "resourceType" in value if isinstance(value, dict) else False:
+        if type(value) is dict and "resourceType" in value:
             own = resource_type(value)
-            if own is not None and own is not root and root.is_resource:
+            if root is None or root.is_any:
+                root = own or root
+            elif own is not None and own is not root and root.is_resource:
                 raise InvalidInput("HT-FP-03", name=root.label, type=own.label, position=0)
-        this = _items_of(value, root, extra)
-        variables = {"context": this, "resource": this, "rootResource": this}
-        for name, given in env.items():
-            if given is not None:
-                variables[name] = _items_of(given, self._root if name == "context" else None, None)
-        if "resource" in env and "rootResource" not in env:
-            variables["rootResource"] = variables["resource"]
-        run = Run(this, variables, host)
+        run = Run(items_of(value, root, extra), root, env, host)
         try:
             return self._compiled(root)[0](run)
         except RecursionError as error:
             raise TooCostly("HT-FP-21", limit="Python") from error
 
     def _compiled(self, root: Type | None) -> tuple[Evaluate, Shape]:
-        name = None if root is None else root.path
-        found = self._evaluates.get(name)
+        found = self._evaluates.get(root)
         if found is None:
             this = UNKNOWN if root is None else Shape(frozenset({root}))
             found = Compiler(root, is_strict=self.is_strict).compile(self._tree, Scope(this))
-            self._evaluates[name] = found
+            self._evaluates[root] = found
         return found
 
 
@@ -113,21 +104,3 @@ def evaluate(expression: str, resource: Any = None, /, *, host: Host = DEFAULT, 
 @lru_cache(maxsize=8192)
 def _cached(expression: str, type: str | None, strict: bool) -> Expression:
     return Expression(expression, type, strict=strict)
-
-
-def _items_of(value: Any, root: Type | None, extra: Any) -> list[Any]:
-    if value is None and extra is None:
-        return []
-    if isinstance(value, list):
-        return [item for entry in value for item in _items_of(entry, root, None)]
-    if isinstance(value, Node):
-        return [value]
-    if isinstance(value, dict):
-        return [
-            Node(
-                value, (resource_type(value) if root is None or root.is_resource else None) or root or UNTYPED
-            )
-        ]
-    if root is not None:
-        return [Node(value, root, extra)]
-    return [Decimal(repr(value)) if isinstance(value, float) else value]

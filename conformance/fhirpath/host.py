@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from conformance.fhirpath.model import Type, items_of
 from terminology.fhirjson import Json
 from terminology.issues import TooCostly
 
@@ -67,20 +68,44 @@ class Run:
         "slots",
         "this",
         "total",
+        "type",
+        "variables",
     )
 
-    def __init__(self, this: list[Any], env: dict[str, list[Any]], host: Host) -> None:
+    def __init__(self, this: list[Any], type: Type | None, env: dict[str, Any], host: Host) -> None:
         self.this = this
         self.root = this
+        self.type = type
         self.env = env
         self.host = host
         self.index: int | None = 0
         self.total: list[Any] = []
+        self.variables: dict[str, list[Any]] | None = None
         self.bundled: dict[str, Any] | None = None
         self.slots: dict[int, list[Any]] = {}
         self.reserve = host.limits.steps
         self.deadline = 0.0
         self.moment: datetime | None = None
+
+    def variable(self, name: str) -> list[Any] | None:
+        """Return an environment variable as a collection, None when nobody set it.
+
+        %context, %resource and %rootResource are the input unless given; %rootResource is %resource when only that is.
+        """
+        if self.variables is None:
+            self.variables = {}
+        found = self.variables.get(name)
+        if found is None:
+            given = self.env.get(name)
+            if given is not None:
+                found = items_of(given, self.type if name == "context" else None)
+            elif name == "rootResource":
+                found = self.variable("resource")
+            elif name in ("context", "resource"):
+                found = self.root
+            if found is not None:
+                self.variables[name] = found
+        return found
 
     def spend(self, steps: int) -> None:
         """Take `steps` from the budget. Raises TooCostly HT-FP-22."""

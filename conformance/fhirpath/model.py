@@ -23,7 +23,18 @@ class Type:
     `system`: the System type that a primitive's value has, "" for a complex type.
     """
 
-    __slots__ = ("atom", "bases", "is_any", "is_resource", "name", "namespace", "path", "system", "_members")  # noqa: RUF023
+    __slots__ = (
+        "_members",
+        "_options",
+        "atom",
+        "bases",
+        "is_any",
+        "is_resource",
+        "name",
+        "namespace",
+        "path",
+        "system",
+    )
 
     def __init__(self, name: str, path: str, *, namespace: str = "FHIR") -> None:
         self.name = name
@@ -36,6 +47,7 @@ class Type:
         self.system = name if namespace == "System" else SYSTEM_OF.get(name, "")
         self.atom: Callable[[Node], Any] = _atom_reader(self)
         self._members: dict[str, Member] | None = None
+        self._options: dict[str, Option] | None = None
 
     def __repr__(self) -> str:
         return f"{self.namespace}.{self.path}"
@@ -50,6 +62,20 @@ class Type:
         if self._members is None:
             self._members = _read_members(self)
         return self._members
+
+    @property
+    def options(self) -> "dict[str, Option]":
+        """All JSON properties, `_name` siblings too; without the bare value of a primitive, which is no element."""
+        if self._options is None:
+            self._options = {}
+            for member in self.members.values():
+                if self.system and member.name == "value":
+                    continue
+                for option in member.options:
+                    self._options[option.key] = option
+                    if option.is_primitive:
+                        self._options[option.shadow] = option
+        return self._options
 
     def is_a(self, namespace: str | None, name: str) -> bool:
         """Tell whether this is the named type or derived from it; without a namespace both are searched."""
@@ -192,28 +218,47 @@ def quantity_of(item: Any) -> Any:
     return Quantity(number)
 
 
+def items_of(value: Any, root: Type | None, extra: Any = None) -> list[Any]:
+    """Return a value from outside as a collection: a resource by its resourceType, else by `root`, else untyped."""
+    if type(value) is dict:
+        if root is None or root.is_resource:
+            return [Node(value, resource_type(value) or root or UNTYPED)]
+        return [Node(value, root)]
+    if value is None and extra is None:
+        return []
+    if isinstance(value, list):
+        return [item for entry in value for item in items_of(entry, root)]
+    if isinstance(value, Node):
+        return [value]
+    if root is not None:
+        return [Node(value, root, extra)]
+    return [Decimal(repr(value)) if isinstance(value, float) else value]
+
+
 def child_nodes(item: Node, member: Member, found: list[Any]) -> None:
     """Append the values of one member of `item` to `found`."""
     source = item.value if type(item.value) is dict else item.extra
-    if not isinstance(source, dict):
+    if isinstance(source, dict):
+        for option in member.options:
+            if option.key in source or option.shadow in source:
+                _values(source, option, found)
+
+
+def _values(source: dict[str, Any], option: Option, found: list[Any]) -> None:
+    value, of = source.get(option.key), option.type
+    if option.is_primitive:
+        shadow = source.get(option.shadow)
+        if value is not None or shadow is not None:
+            _primitives(value, shadow, of, found)
+    elif value is None:
         return
-    for option in member.options:
-        value = source.get(option.key)
-        if option.is_primitive:
-            shadow = source.get(option.shadow)
-            if value is None and shadow is None:
-                continue
-            _primitives(value, shadow, option.type, found)
-        elif value is None:
-            continue
-        elif type(value) is list:
-            if option.type.is_any:
-                found.extend(Node(entry, resource_type(entry) or option.type) for entry in value)
-            else:
-                of = option.type
-                found.extend([Node(entry, of) for entry in value])
+    elif type(value) is list:
+        if of.is_any:
+            found.extend([Node(entry, resource_type(entry) or of) for entry in value])
         else:
-            found.append(Node(value, (option.type.is_any and resource_type(value)) or option.type))
+            found.extend([Node(entry, of) for entry in value])
+    else:
+        found.append(Node(value, (of.is_any and resource_type(value)) or of))
 
 
 def untyped_children(value: Any, found: list[Any]) -> None:
@@ -226,16 +271,20 @@ def untyped_children(value: Any, found: list[Any]) -> None:
 
 
 def all_children(item: Node) -> list[Any]:
-    """Return all child values in the order of the specification."""
+    """Return all child values, in the order in which they stand."""
     found: list[Any] = []
     if item.type is UNTYPED:
         for value in item.value.values():
             untyped_children(value, found)
         return found
-    for member in item.type.members.values():
-        # The bare value of a primitive is not one of its elements.
-        if not (item.type.system and member.name == "value"):
-            child_nodes(item, member, found)
+    source = item.value if type(item.value) is dict else item.extra
+    if isinstance(source, dict):
+        options = item.type.options
+        for key in source:
+            option = options.get(key)
+            # A value and its `_name` sibling are one child; the sibling counts where it stands alone.
+            if option is not None and (key != option.shadow or option.key not in source):
+                _values(source, option, found)
     return found
 
 

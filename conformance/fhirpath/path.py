@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from conformance.fhirpath.host import Run
-from conformance.fhirpath.model import UNTYPED, Node, TypeInfo, child_nodes, untyped_children
+from conformance.fhirpath.model import UNTYPED, Member, Node, Option, TypeInfo, child_nodes, untyped_children
 from conformance.fhirpath.registry import Step
 from conformance.fhirpath.shape import NOTHING, STRING, UNKNOWN, Shape
 from terminology.issues import InvalidInput
@@ -34,8 +34,29 @@ def member_step(compiler: "Compiler", given: Shape, name: str, at: int) -> tuple
     if option is None or option.type.is_any:
         return _dynamic(name), shape
     if option.is_primitive:
-        return _dynamic(name), shape
+        return _primitive(option, members[0]), shape
     return _complex(option.key, option.type), shape
+
+
+def _primitive(option: Option, member: Member) -> Step:
+    """A member of primitive type below values of one known complex type."""
+    key, shadow, of = option.key, option.shadow, option.type
+
+    def step(items: list[Any], run: Run) -> list[Any]:
+        found: list[Any] = []
+        for item in items:
+            source = item.value
+            if type(source) is not dict:
+                continue
+            value = source.get(key)
+            if shadow in source or type(value) is list:
+                child_nodes(item, member, found)
+            elif value is not None:
+                found.append(Node(value, of))
+        run.spend(len(found))
+        return found
+
+    return step
 
 
 def _complex(key: str, of: Any) -> Step:

@@ -155,7 +155,7 @@ def target(reference: str, run: Run) -> Any:
 
 def _contained(identity: str, run: Run) -> Any:
     for name in ("rootResource", "resource"):
-        for holder in run.env.get(name, ()):
+        for holder in run.variable(name) or ():
             if not isinstance(holder, Node) or not isinstance(holder.value, dict):
                 continue
             if not identity:
@@ -171,7 +171,7 @@ def _bundled(run: Run) -> dict[str, Any]:
     if run.bundled is None:
         run.bundled = {}
         for name in ("rootResource", "resource"):
-            for holder in run.env.get(name, ()):
+            for holder in run.variable(name) or ():
                 if isinstance(holder, Node) and holder.type.name == "Bundle":
                     _index_bundle(holder.value, run.bundled)
     return run.bundled
