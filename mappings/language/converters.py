@@ -8,6 +8,7 @@ A converter is registered under the name that maps use after `|`:
 `value` is what the path before the `|` gives: of an HL7 v2 field one repetition as sent (delimiters and escapes still
 in it: use `context.components`), of a JSON or table path the value itself, of a bare segment name (`OBX | obxvalue`)
 the Segment. A field with `[]` calls the converter once for each repetition; a converter with `takes_all` gets the list.
+With `takes_text` the value is the unescaped text of the path's place instead of the raw repetition.
 It returns None (never "" or {}) for "nothing". Results may be shared between messages: build fresh, never change later.
 
 `returns`: the FHIR type of the result, "Identifier[]" for a list of them, "a|b" for one of several types, "[x]" for a
@@ -54,6 +55,7 @@ class Converter:
     returns: str
     is_cached: bool
     takes_all: bool
+    takes_text: bool
     reads: Mapping[str, tuple[int, ...]] | None
 
     @property
@@ -137,6 +139,7 @@ def converter(
     returns: str = "any",
     is_cached: bool = False,
     takes_all: bool = False,
+    takes_text: bool = False,
     reads: Mapping[str, Iterable[int]] | None = None,
 ) -> Callable[[Convert], Convert]:
     """Register the decorated function as converter `name`. The names are global: one meaning for each."""
@@ -146,7 +149,7 @@ def converter(
         fields = (
             {segment: tuple(numbers) for segment, numbers in reads.items()} if reads is not None else None
         )
-        _CONVERTERS[name] = Converter(name, function, returns, is_cached, takes_all, fields)
+        _CONVERTERS[name] = Converter(name, function, returns, is_cached, takes_all, takes_text, fields)
         return function
 
     return register

@@ -1,0 +1,572 @@
+"""Generate the Python of a map: one function from a read message to entries, from parsed and checked lines only.
+
+The shape of the generated function: for the message and for each loop, fetch the segments, compute the ids of the
+resources made there, run the inner loops, build the resources. With `traced` the same function also tells, for
+every element, the map line and the source fields (docs/mapping.md, "Preview").
+"""
+
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from mappings.language.converters import Converter, find_converter
+from mappings.language.document import Place
+from mappings.language.expression import (
+    And,
+    Compare,
+    Constant,
+    Either,
+    Field,
+    Node,
+    Not,
+    Or,
+    Pipe,
+    Ref,
+    Sum,
+    When,
+)
+from mappings.language.sources import Level, Source, SourceError
+from mappings.language.targets import Items, Line, Object, Target, Value, refs_of
+
+# Types whose empty value is None only: False and 0 are values.
+_FALSY = {"boolean", "integer", "decimal", "positiveInt", "unsignedInt"}
+
+
+@dataclass
+class Plan:
+    """One resource, checked and ready to generate. `parts`: key parts and whether each may be empty."""
+
+    name: str
+    variable: str
+    type: str
+    place: Place
+    level: Level
+    body: Object
+    parts: list[tuple[Node, bool]]
+    key_place: Place
+    when: Node | None
+    is_shared: bool
+    is_numbered: bool
+    recency: Node | None
+    namespace: str = ""
+
+
+@dataclass
+class Site:
+    """One use of a converter: what the run time binds to the name `c3` of the generated code."""
+
+    converter: Converter
+    arguments: tuple[Any, ...]
+    label: str
+
+
+@dataclass
+class Generated:
+    code: str
+    sites: list[Site] = field(default_factory=list)
+    constants: list[Any] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+
+class Generator:
+    """`source` parses nothing any more here; it only turns paths into expressions."""
+
+    def __init__(
+        self, plans: list[Plan], source: Source, root: Level, namespace: Node | None, *, traced: bool
+    ) -> None:
+        self.plans = plans
+        self.source = source
+        self.root = root
+        self.namespace = namespace
+        self.traced = traced
+        self.by_name = {plan.name: plan for plan in plans}
+        self.made = Generated("")
+        self.count = 0
+        # Lists of references that must be collected: (resource, key of the level that reads them).
+        self.collected: dict[tuple[str, tuple[str, ...]], str] = {}
+        self.label = ""
+        # The resource whose lines are being generated, for error messages.
+        self.current = ""
+
+    def generate(self) -> Generated:
+        """Return the code of `build(b)`, which returns `run(g0, x)`; SourceError when a path has no meaning."""
+        self._collect()
+        body = [*self._level(self.root)]
+        names = ", ".join(f"*out_{plan.variable}" for plan in self.plans)
+        outs = [f"out_{plan.variable} = []" for plan in self.plans]
+        space = self._text(self.namespace, self.root) if self.namespace is not None else "''"
+        head = [
+            "seen = set()",
+            "recency = default_recency(x)",
+            f"space = facility or {space}",
+            "tag = str(len(space)) + ':' + space",
+            *outs,
+        ]
+        inner = [*self.source.prelude(self.root), *head, *body, f"return [{names}]"]
+        text = "\n".join(inner)
+        helpers = sorted(set(re.findall(r"\btext_\d+_\d+\b", text)))
+        lines = ["def build(b):"]
+        for name in _HELPERS if not self.traced else (*_HELPERS, *_TRACING):
+            lines.append(f"    {name} = b.{name}")
+        for name in helpers:
+            _, component, subcomponent = name.split("_")
+            lines.append(f"    {name} = b.text({component}, {subcomponent})")
+        source_names = [name for name in _SOURCE_NAMES if re.search(rf"\b{name}\(", text)]
+        lines += [f"    {name} = b.functions[{name!r}]" for name in source_names]
+        lines += [f"    c{number} = b.site({number})" for number in range(len(self.made.sites))]
+        lines += [f"    k{number} = b.constants[{number}]" for number in range(len(self.made.constants))]
+        for plan in self.plans:
+            lines.append(f"    rule_{plan.variable} = b.rules[{plan.name!r}]")
+        lines.append("    def run(g0, x):")
+        lines += ["        " + line for line in inner]
+        lines.append("    return run")
+        self.made.code = "\n".join(lines) + "\n"
+        return self.made
+
+    # Loops
+
+    def _collect(self) -> None:
+        """Find which references are read from outside the loop that makes them."""
+        for plan in self.plans:
+            for ref in refs_of(plan.body):
+                self._where(ref, plan.level)
+
+    def _where(self, ref: Ref, level: Level) -> str:
+        """Return the variable that a `ref` or `refs` reads at `level`."""
+        target = self.by_name[ref.name]
+        chain = level.chain()
+        if target.level in chain and not ref.is_all:
+            return f"ref_{target.variable}"
+        common = next(inner for inner in chain if inner in target.level.chain())
+        if ref.is_all and target.level is not level and target.level in chain:
+            common = next(inner for inner in target.level.chain() if inner in chain)
+        key = (target.name, common.key)
+        if key not in self.collected:
+            self.collected[key] = f"refs_{target.variable}_{len(self.collected)}"
+        return self.collected[key]
+
+    def _level(self, level: Level) -> list[str]:
+        """Return the body of a loop: ids first, inner loops next, resources last; without prelude and header."""
+        plans = [plan for plan in self.plans if plan.level is level]
+        lines = [f"{variable} = []" for (_, key), variable in self.collected.items() if key == level.key]
+        for plan in plans:
+            lines += self._identity(plan)
+        for child in self._ordered(level):
+            inner = self._level(child)
+            lines.append(child.header)
+            lines += ["    " + line for line in (*self.source.prelude(child), *inner, "pass")]
+        for plan in plans:
+            lines += self._resource(plan)
+        return lines
+
+    def _ordered(self, level: Level) -> list[Level]:
+        """Return the inner loops so that a loop comes after those whose references it reads."""
+        waiting = list(level.children.values())
+        needs = {
+            id(child): {
+                id(other)
+                for plan in self.plans
+                if child in plan.level.chain()
+                for ref in refs_of(plan.body)
+                for other in waiting
+                if other is not child and other in self.by_name[ref.name].level.chain()
+            }
+            for child in waiting
+        }
+        done: list[Level] = []
+        while waiting:
+            ready = next(
+                (child for child in waiting if not needs[id(child)] & {id(one) for one in waiting}), None
+            )
+            if ready is None:
+                raise SourceError(
+                    "two loops refer to each other: " + " and ".join(one.key[-1] for one in waiting)
+                )
+            waiting.remove(ready)
+            done.append(ready)
+        return done
+
+    # Identity
+
+    def _identity(self, plan: Plan) -> list[str]:
+        name, level = plan.variable, plan.level
+        lines: list[str] = []
+        self.label = self.current = plan.name
+        inner: list[str] = []
+        if self.traced:
+            inner.append("start()")
+        parts, required = [], []
+        for node, is_optional in plan.parts:
+            if isinstance(node, Constant):
+                parts.append(repr(_tagged(str(node.value))))
+                continue
+            self.count += 1
+            variable = f"v{self.count}"
+            inner.append(f"{variable} = {self._text(node, level)}")
+            parts.append(f"str(len({variable})) + ':' + {variable}")
+            if not is_optional:
+                required.append(variable)
+        # A length stands before every text, so "shared" can't be any facility's tag.
+        space = "'shared/'" if plan.is_shared else "tag"
+        key = " + ".join([space, repr(f"{plan.type}/"), *parts])
+        label = repr(plan.name)
+        if required:
+            inner.append(f"i = hashed({key}) if {' and '.join(required)} else loose(x, {label}, seen)")
+        elif plan.parts:
+            inner.append(f"i = hashed({key})")
+        else:
+            inner.append(f"i = loose(x, {label}, seen)")
+        if plan.is_numbered:
+            inner.append(f"if i in seen: i = again(x, {label}, i, seen)")
+            inner.append("seen.add(i)")
+        else:
+            inner.append(f"new_{name} = i not in seen")
+            inner.append("seen.add(i)")
+        inner.append(f"id_{name} = i")
+        inner.append(f"ref_{name} = {{'reference': {plan.type + '/'!r} + i}}")
+        if self.traced:
+            inner.append(f"made(ref_{name}, {self._place(plan.key_place)})")
+        for (target, key_of_level), variable in self.collected.items():
+            if target == plan.name and any(one.key == key_of_level for one in level.chain()):
+                inner.append(f"{variable}.append(ref_{name})")
+        condition = self._exists(plan)
+        if condition is None:
+            return lines + inner
+        lines.append(f"ref_{name} = None")
+        lines.append(f"if {condition}:")
+        return lines + ["    " + line for line in inner]
+
+    def _exists(self, plan: Plan) -> str | None:
+        if plan.when is not None:
+            return self._condition(plan.when, plan.level)
+        anchors = [
+            anchor
+            for node, _ in plan.parts
+            for path in _fields(node)
+            if (anchor := self.source.anchor(path, plan.level)) is not None
+        ]
+        unique = list(dict.fromkeys(anchors))
+        return " or ".join(unique) if unique and "True" not in unique else None
+
+    # Resources
+
+    def _resource(self, plan: Plan) -> list[str]:
+        name, level = plan.variable, plan.level
+        self.label = self.current = plan.name
+        lines: list[str] = []
+        when = "recency"
+        if plan.recency is not None:
+            lines.append(f"moment = {self._code(plan.recency, level)} or recency")
+            when = "moment"
+        self.count += 1
+        variable = f"o{self.count}"
+        lines.append(f"{variable} = {{'resourceType': {plan.type!r}, 'id': id_{name}}}")
+        if self.traced:
+            lines.append(f"begin({variable}, ref_{name}, {self._place(plan.place)})")
+        for target in plan.body.targets:
+            lines += self._target(target, variable, level)
+        lines.append(
+            f"out_{name}.append(Entry({variable}, rule_{name}, {when}{', cleared(x)' if self.traced else ''}))"
+        )
+        conditions = [f"ref_{name} is not None"] if self._exists(plan) is not None else []
+        if not plan.is_numbered:
+            conditions.append(f"new_{name}")
+        if not conditions:
+            return lines
+        return [f"if {' and '.join(conditions)}:", *("    " + line for line in lines)]
+
+    def _target(self, target: Target, owner: str, level: Level) -> list[str]:
+        """Return the lines that set one element of the object `owner`."""
+        value = target.value
+        if isinstance(value, Line):
+            return self._line(target, value, owner, level)
+        if isinstance(value, Object) and value.each is None and not target.repeats:
+            return self._nested(value, level, lambda made: self._set(owner, target.name, made, None))
+        self.count += 1
+        items = f"l{self.count}"
+        lines = [f"{items} = []"]
+        for item in value.values if isinstance(value, Items) else [value]:
+            lines += self._item(item, target, items, level)
+        lines.append(f"if {items}: {owner}[{target.name!r}] = {items}")
+        return lines
+
+    def _set(self, owner: str, name: str, value: str, place: Place | None) -> list[str]:
+        lines = [f"{owner}[{name!r}] = {value}"]
+        if self.traced and place is not None:
+            lines.append(f"mark({owner}, {name!r}, {self._place(place)})")
+        return lines
+
+    def _line(self, target: Target, line: Line, owner: str, level: Level) -> list[str]:
+        self.label = _label(line.node, target.name)
+        lines = ["start()"] if self.traced else []
+        node, place = line.node, line.place
+        if isinstance(node, Constant):
+            value = self._constant(node)
+            return lines + self._set(owner, target.name, f"[{value}]" if target.repeats else value, place)
+        code = self._code(node, level)
+        if not target.type:
+            stem = target.name.removesuffix("[x]")
+            lines.append(f"if (v := {code}):")
+            lines.append(f"    n = {stem!r} + v[0][0].upper() + v[0][1:]")
+            lines.append(f"    {owner}[n] = v[1]")
+            if self.traced:
+                lines.append(f"    mark({owner}, n, {self._place(place)})")
+            return lines
+        is_list = self._is_list(node)
+        test = "is not None" if target.type in _FALSY and not is_list else ""
+        lines.append(f"if (v := {code}) {test}:" if test else f"if v := {code}:")
+        value = "v" if is_list or not target.repeats else "[v]"
+        lines += ["    " + part for part in self._set(owner, target.name, value, place)]
+        if self.traced:
+            lines.append(f"else: missing({owner}, {target.name!r})")
+        return lines
+
+    def _nested(self, value: Object, level: Level, use: Any) -> list[str]:
+        """Return the lines that build an object and hand its variable to `use` when a line in it has a value."""
+        self.count += 1
+        variable = f"o{self.count}"
+        constant = [target for target in value.targets if _is_constant(target.value)]
+        lines = [f"{variable} = {{}}"]
+        inner: list[str] = []
+        for target in value.targets:
+            inner += self._target(target, variable, level)
+        if constant and len(constant) < len(value.targets):
+            # Only constants: nothing was said.
+            inner.append(f"if len({variable}) > {len(constant)}:")
+            inner += ["    " + line for line in use(variable)]
+        elif constant:
+            inner += use(variable)
+        else:
+            inner.append(f"if {variable}:")
+            inner += ["    " + line for line in use(variable)]
+        lines += inner
+        if value.when is not None:
+            return [f"if {self._condition(value.when, level)}:", *("    " + line for line in lines)]
+        return lines
+
+    def _item(self, item: Value, target: Target, items: str, level: Level) -> list[str]:
+        """Return the lines that append to the list `items`."""
+        if isinstance(item, Line):
+            self.label = _label(item.node, target.name)
+            lines = ["start()"] if self.traced else []
+            place = f"mark_items({items}, {self._place(item.place)})" if self.traced else ""
+            if isinstance(item.node, Constant):
+                lines.append(f"{items}.append({self._constant(item.node)})")
+                return [*lines, place] if place else lines
+            code = self._code(item.node, level)
+            action = f"{items}.extend(v)" if self._is_list(item.node) else f"{items}.append(v)"
+            test = " is not None" if target.type in _FALSY and not self._is_list(item.node) else ""
+            lines.append(f"if (v := {code}){test}:")
+            lines.append(f"    {action}")
+            return [*lines, "    " + place] if place else lines
+        if isinstance(item, Items):
+            return [line for one in item.values for line in self._item(one, target, items, level)]
+        if item.each is None:
+            return self._nested(item, level, lambda made: [f"{items}.append({made})"])
+        self.count += 1
+        # A private copy of this level keeps the loop apart from those that make resources.
+        private = Level((*level.key, f"${self.count}"), level, "", level.state)
+        inner = self.source.open(private, item.each)
+        lines = self._nested(item, inner, lambda made: [f"{items}.append({made})"])
+        while inner is not private:
+            lines = [inner.header, *("    " + line for line in (*self.source.prelude(inner), *lines))]
+            assert inner.parent is not None
+            inner = inner.parent
+        return lines
+
+    # Expressions
+
+    def _constant(self, node: Constant) -> str:
+        if isinstance(node.value, Decimal):
+            self.made.constants.append(node.value)
+            return f"k{len(self.made.constants) - 1}"
+        return repr(node.value)
+
+    def _is_list(self, node: Node) -> bool:
+        if isinstance(node, Field):
+            return self.source.is_all(node.path)
+        if isinstance(node, Ref):
+            return node.is_all
+        if isinstance(node, Pipe):
+            converter = _converter(node)
+            return converter.returns_list or (self._is_list(node.subject) and not converter.takes_all)
+        if isinstance(node, When):
+            return self._is_list(node.value)
+        return isinstance(node, Either) and any(self._is_list(part) for part in node.parts)
+
+    def _code(self, node: Node, level: Level) -> str:
+        """Return the expression of a value: falsy or None when there is none."""
+        if isinstance(node, Constant):
+            return self._constant(node)
+        if isinstance(node, Field):
+            if self.source.is_all(node.path):
+                return self.source.texts(node.path, level)
+            return self.source.text(node.path, level)
+        if isinstance(node, Ref):
+            return self._ref(node, level)
+        if isinstance(node, Either):
+            return "(" + " or ".join(self._code(part, level) for part in node.parts) + ")"
+        if isinstance(node, Sum):
+            return self._text(node, level)
+        if isinstance(node, When):
+            empty = "()" if self._is_list(node.value) else "None"
+            return (
+                f"({self._code(node.value, level)} if {self._condition(node.condition, level)} else {empty})"
+            )
+        if isinstance(node, Pipe):
+            return self._pipe(node, level)
+        return self._condition(node, level)
+
+    def _ref(self, node: Ref, level: Level) -> str:
+        variable = self._where(node, level)
+        if node.is_all:
+            return f"told_all({variable})" if self.traced else variable
+        code = variable if variable.startswith("ref_") else f"({variable}[0] if {variable} else None)"
+        return f"told({code})" if self.traced else code
+
+    def _text(self, node: Node, level: Level) -> str:
+        """Return the expression of a text: "" when there is none."""
+        if isinstance(node, Constant):
+            return repr(str(node.value))
+        if isinstance(node, Field):
+            return self.source.text(node.path, level)
+        if isinstance(node, Either):
+            return "(" + " or ".join(self._text(part, level) for part in node.parts) + ")"
+        if isinstance(node, Sum):
+            parts = "".join(f"{self._text(part, level)}, " for part in node.parts)
+            return f"joined(({parts}), {tuple(not isinstance(part, Constant) for part in node.parts)!r})"
+        if isinstance(node, When):
+            return f"({self._text(node.value, level)} if {self._condition(node.condition, level)} else '')"
+        if isinstance(node, Pipe):
+            return f"as_text({self._pipe(node, level)})"
+        raise SourceError("a condition or reference has no text")
+
+    def _pipe(self, node: Pipe, level: Level) -> str:
+        converter = _converter(node)
+        self.made.sites.append(Site(converter, node.arguments, self.label))
+        call = f"c{len(self.made.sites) - 1}"
+        site = self.made.sites[-1]
+        site.label = _label(node, self.label)
+        subject = node.subject
+        if self._is_list(subject) or converter.takes_all:
+            values = self._list(subject, level, converter)
+            if converter.takes_all:
+                return f"{call}({values}, x)"
+            return f"{'flattened' if converter.returns_list else 'converted'}({call}, {values}, x)"
+        return f"{call}({self._input(subject, level, converter)}, x)"
+
+    def _input(self, node: Node, level: Level, converter: Converter) -> str:
+        """Return what one call of a converter gets: raw for datatype converters, text for those that take text."""
+        if isinstance(node, Field) and (not converter.takes_text or self.source.is_whole(node.path)):
+            return self.source.raw(node.path, level, converter.reads)
+        if isinstance(node, Either):
+            return "(" + " or ".join(self._input(part, level, converter) for part in node.parts) + ")"
+        if isinstance(node, When):
+            value = self._input(node.value, level, converter)
+            return f"({value} if {self._condition(node.condition, level)} else None)"
+        return self._code(node, level)
+
+    def _list(self, node: Node, level: Level, converter: Converter) -> str:
+        if isinstance(node, Field):
+            if converter.takes_text and not self.source.is_whole(node.path):
+                return self.source.texts(node.path, level)
+            return self.source.raws(node.path, level, converter.reads)
+        if isinstance(node, Either):
+            return "(" + " or ".join(self._list(part, level, converter) for part in node.parts) + ")"
+        if isinstance(node, When):
+            value = self._list(node.value, level, converter)
+            return f"({value} if {self._condition(node.condition, level)} else ())"
+        code = self._code(node, level)
+        return code if self._is_list(node) else f"as_list({code})"
+
+    def _condition(self, node: Node, level: Level) -> str:
+        if isinstance(node, And):
+            return "(" + " and ".join(self._condition(part, level) for part in node.parts) + ")"
+        if isinstance(node, Or):
+            return "(" + " or ".join(self._condition(part, level) for part in node.parts) + ")"
+        if isinstance(node, Not):
+            return f"(not {self._condition(node.part, level)})"
+        if isinstance(node, Compare):
+            operands = "(" + "".join(f"{self._text(part, level)}, " for part in node.operands) + ")"
+            if self._is_list(node.subject):
+                return f"any(as_text(y) in {operands} for y in {self._code(node.subject, level)})"
+            return f"({self._text(node.subject, level)} in {operands})"
+        if isinstance(node, Field):
+            return self.source.present(node.path, level)
+        return self._code(node, level)
+
+    def _place(self, place: Place) -> int:
+        if place not in self.made.places:
+            self.made.places.append(place)
+        return self.made.places.index(place)
+
+
+_HELPERS = (
+    "Entry",
+    "hashed",
+    "loose",
+    "again",
+    "joined",
+    "as_text",
+    "as_list",
+    "converted",
+    "flattened",
+    "default_recency",
+    "facility",
+)
+_TRACING = ("start", "mark", "mark_items", "begin", "made", "told", "told_all", "missing", "cleared")
+_SOURCE_NAMES = (
+    "take",
+    "fields",
+    "nth",
+    "one",
+    "first",
+    "repetition",
+    "repetitions",
+    "part",
+    "column",
+    "seen",
+    "whole",
+    "whole_all",
+    "text",
+    "value",
+    "values",
+    "items",
+)
+
+
+def _tagged(text: str) -> str:
+    return f"{len(text)}:{text}"
+
+
+def _converter(node: Pipe) -> Converter:
+    found = find_converter(node.converter)
+    assert found is not None, "checked when the map was compiled"
+    return found
+
+
+def _fields(node: Node) -> list[Any]:
+    """Return the paths of an expression."""
+    if isinstance(node, Field):
+        return [node.path]
+    if isinstance(node, Either | Sum | And | Or):
+        return [path for part in node.parts for path in _fields(part)]
+    if isinstance(node, Pipe):
+        return _fields(node.subject)
+    if isinstance(node, When):
+        return _fields(node.value)
+    return []
+
+
+def _label(node: Node, otherwise: str) -> str:
+    """Return the source fields of an expression for messages: "OBX-14 or OBR-7"."""
+    return " or ".join(dict.fromkeys(str(path) for path in _fields(node))) or otherwise
+
+
+def _is_constant(value: Value) -> bool:
+    if isinstance(value, Line):
+        return isinstance(value.node, Constant)
+    if isinstance(value, Items):
+        return all(_is_constant(item) for item in value.values)
+    return value.when is None and value.each is None and all(_is_constant(one.value) for one in value.targets)

@@ -1,0 +1,76 @@
+"""Coverage of one message: which filled fields no line of the map reads (docs/design.md, decision 11)."""
+
+from typing import Any
+
+from mappings.language.grouping import Group
+from mappings.language.result import Coverage, Unread
+from mappings.language.sources import Source
+from mappings.language.sources.rows import ALL, RowSource
+from mappings.language.sources.segments import SegmentSource
+
+# Separators and set ids say nothing about a patient; MSH-7…12 are read by the gateway itself.
+_TECHNICAL = {"MSH": frozenset({1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 15, 16, 17, 18, 19})}
+_EXAMPLE = 60
+
+
+def measure(source: Source, record: Any) -> Coverage:
+    """Return the coverage of a grouped message or of a JSON body."""
+    if isinstance(source, SegmentSource):
+        return _segments(source, record)
+    assert isinstance(source, RowSource)
+    return _rows(source, record)
+
+
+def _segments(source: SegmentSource, root: Group) -> Coverage:
+    unread: dict[str, tuple[int, str]] = {}
+    kept: list[tuple[int, str]] = []
+    count = 0
+    groups = [root]
+    while groups:
+        group = groups.pop()
+        for inner in group.groups.values():
+            groups.extend(inner)
+        for name, segments in group.items():
+            read = source.reads.get((group.name, name), set())
+            is_whole = 0 in read
+            technical = _TECHNICAL.get(name, frozenset())
+            for segment in segments:
+                if name[0] == "Z":
+                    kept.append((segment.number, segment.line))
+                for number, value in enumerate(segment.fields):
+                    if not value or not number:
+                        continue
+                    if is_whole or number in read or number in technical:
+                        count += 1
+                    elif number > 1 or value != str(segment.occurrence):
+                        # Field 1 of most segments is the set id, which repeats the order of the segments.
+                        field = f"{name}-{number}"
+                        times, example = unread.get(field, (0, value[:_EXAMPLE]))
+                        unread[field] = (times + 1, example)
+    rows = tuple(Unread(field, times, example) for field, (times, example) in sorted(unread.items()))
+    return Coverage(count, rows, tuple(line for _, line in sorted(kept)))
+
+
+def _rows(source: RowSource, record: Any) -> Coverage:
+    unread: dict[str, tuple[int, str]] = {}
+    count = 0
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(record, ())]
+    reads = source.reads
+    while stack:
+        value, path = stack.pop()
+        if path in reads and not isinstance(value, dict):
+            count += 1
+            continue
+        if isinstance(value, dict):
+            # A path that ends at a block was read whole by its converter.
+            if path in reads and path:
+                count += 1
+                continue
+            stack.extend((part, (*path, key)) for key, part in value.items())
+        elif isinstance(value, list):
+            stack.extend((part, (*path, ALL)) for part in value)
+        elif value not in (None, ""):
+            field = ".".join("[]" if step == ALL else str(step) for step in path).replace(".[]", "[]")
+            times, example = unread.get(field, (0, str(value)[:_EXAMPLE]))
+            unread[field] = (times + 1, example)
+    return Coverage(count, tuple(Unread(field, *rest) for field, rest in sorted(unread.items())))
