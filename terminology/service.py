@@ -103,7 +103,9 @@ class Terminology:
 
     def find_matches(self, parameters: Json, call: Call = Call()) -> Json:
         inputs = Inputs.of("CodeSystem/$find-matches", parameters)
-        scope = self._scope(inputs, call, is_validating=False)
+        # Here `property` has parts; elsewhere it is the code of a property to return.
+        shared = Inputs(inputs.operation, [row for row in inputs.rows if row["name"] != "property"])
+        scope = self._scope(shared, call, is_validating=False)
         return find_matches(scope, inputs, self._given_system(scope, inputs, call))
 
     def translate(self, parameters: Json, call: Call = Call()) -> Json:

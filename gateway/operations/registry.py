@@ -11,6 +11,11 @@ from importlib import import_module
 from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
+from gateway.operations.terminology_definitions import (
+    BATCH_VALIDATE_CODE,
+    TERMINOLOGY_CAPABILITIES,
+    VERSIONS,
+)
 from gateway.rest.context import Context
 from gateway.rest.request import Request
 from gateway.rest.response import Response
@@ -20,6 +25,7 @@ Call = Callable[[Request, Context], Awaitable[Response]]
 Level = Literal["system", "type", "instance"]
 
 CORE = "http://hl7.org/fhir/OperationDefinition/"
+TERMINOLOGY = "gateway.operations.terminology"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +112,20 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.meta:meta_add", f"{CORE}Resource-meta-add", affects_state=True),
     Operation("gateway.operations.meta:meta_delete", f"{CORE}Resource-meta-delete", affects_state=True),
     Operation("gateway.operations.graphql:graphql", f"{CORE}Resource-graphql", reads_raw=True),
+    Operation(f"{TERMINOLOGY}:expand", f"{CORE}ValueSet-expand"),
+    Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}ValueSet-validate-code"),
+    Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}CodeSystem-validate-code"),
+    Operation(f"{TERMINOLOGY}:lookup", f"{CORE}CodeSystem-lookup", levels=frozenset({"type", "instance"})),
+    Operation(f"{TERMINOLOGY}:subsumes", f"{CORE}CodeSystem-subsumes"),
+    Operation(f"{TERMINOLOGY}:find_matches", f"{CORE}CodeSystem-find-matches"),
+    Operation(f"{TERMINOLOGY}:translate", f"{CORE}ConceptMap-translate"),
+    Operation(
+        f"{TERMINOLOGY}:closure",
+        f"{CORE}ConceptMap-closure",
+        levels=frozenset({"system", "type"}),
+        affects_state=True,
+    ),
+    Operation(f"{TERMINOLOGY}:batch_validate_code", BATCH_VALIDATE_CODE),
+    Operation(f"{TERMINOLOGY}:versions", VERSIONS),
+    Operation(f"{TERMINOLOGY}:capabilities", TERMINOLOGY_CAPABILITIES),
 )

@@ -34,6 +34,23 @@ PATCHES = ("application/json-patch+json", "application/fhir+json", "application/
 COMPARTMENTS = ("Patient", "Encounter", "RelatedPerson", "Practitioner", "Device")
 ZONE = "+08:00"
 
+# What terminology clients ask before they use a server (https://hl7.org/fhir/uv/tx-ecosystem/).
+FEATURE = "http://hl7.org/fhir/uv/application-feature/StructureDefinition/feature"
+TX_TESTS = "1.9.0"
+FEATURES: list[Json] = [
+    {
+        "url": FEATURE,
+        "extension": [
+            {"url": "definition", "valueCanonical": f"http://hl7.org/fhir/uv/{definition}"},
+            {"url": "value", **value},
+        ],
+    }
+    for definition, value in (
+        ("tx-tests/FeatureDefinition/test-version", {"valueCode": TX_TESTS}),
+        ("tx-ecosystem/FeatureDefinition/CodeSystemAsParameter", {"valueBoolean": True}),
+    )
+]
+
 DESCRIPTION = (
     "县域医共体互联互通网关。检索中不带时区的日期按 +08:00 理解;未知的检索参数默认忽略并在 OperationOutcome 中列出,"
     "Prefer: handling=strict 时拒绝。 FHIR gateway of a county medical community. Dates without an offset are read as "
@@ -77,7 +94,13 @@ def statement(base: str, context: Context) -> Json:
         "date": context.started.isoformat(timespec="seconds"),
         "description": DESCRIPTION,
         "kind": "instance",
-        "software": {"name": "Hutong 互通", "version": software_version()},
+        "extension": FEATURES,
+        "instantiates": ["http://hl7.org/fhir/CapabilityStatement/terminology-server"],
+        "software": {
+            "name": "Hutong 互通",
+            "version": software_version(),
+            "releaseDate": context.started.isoformat(timespec="seconds"),
+        },
         "implementation": {"description": "互通 Hutong", "url": base},
         "fhirVersion": "4.0.1",
         "format": list(FORMATS),

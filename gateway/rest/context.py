@@ -46,7 +46,7 @@ class Validation:
         return self.types.get(resource_type, self.default)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Context:
     """Store, operations, limits, clock and id source.
 

@@ -31,6 +31,7 @@ from terminology.issues import (
     UnsupportedMedia,
     VersionConflict,
 )
+from terminology.outcome import TerminologyProblem
 
 STATUS: dict[type[FhirError], int] = {
     FhirError: 400,
@@ -52,6 +53,7 @@ STATUS: dict[type[FhirError], int] = {
     Unavailable: 503,
     MalformedMessage: 400,
     UnmappableMessage: 422,
+    TerminologyProblem: 422,
 }
 
 CANONICAL = "https://hutong.example/fhir"

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tx_compare import Comparison
-from tx_convert import to_r4, to_r5
 
 from terminology.batch_validate import plain_outcome
 from terminology.fhir_core import FhirCore
@@ -19,6 +17,8 @@ from terminology.fhirjson import decode
 from terminology.issues import FhirError
 from terminology.outcome import TerminologyProblem
 from terminology.service import MAX_EXPANSION, Call, Terminology
+from tests.suites.tx_compare import Comparison
+from tests.suites.tx_convert import to_r4, to_r5
 
 DATA = Path(__file__).parent.parent / "data" / "tx"
 BASELINE = Path(__file__).parent / "tx_baseline.json"
