@@ -37,8 +37,9 @@ EARTH_KM = 6371.0088
 
 
 class Row(Protocol):
-    """A resource as search sees it. `updated` in microseconds."""
+    """A resource as search sees it. `number` grows with every version written; `updated` in microseconds."""
 
+    number: int
     type: str
     id: str
     updated: int
@@ -183,7 +184,7 @@ def sort_value(key: Sort, row: Row) -> Any:
     if key.kind == "id":
         return row.id
     if key.kind == "updated":
-        return row.updated
+        return row.number
     values: list[Any]
     if key.kind == "token":
         values = [value.code for value in row.index.tokens if value.path in key.paths]

@@ -5,7 +5,6 @@ paths drive the extraction (https://hl7.org/fhir/R4/searchparameter-registry.htm
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, cast
@@ -15,8 +14,11 @@ from conformance.definitions import parameters as _definitions
 from gateway.search import text
 from gateway.search.extract import Options, emitter
 from gateway.search.path import Path, Walk, applies, element_types, read_path, split_union, walkers
+from gateway.search.reference import IDENTIFIER
+from gateway.search.token import OF_TYPE
 from gateway.search.values import Index
 from terminology.fhirjson import Json
+from terminology.issues import FhirError
 
 RowKind = Literal["token", "string", "date", "quantity"]
 KINDS: dict[str, RowKind] = {
@@ -126,6 +128,13 @@ class Parameters:
         found = (p for p in self.of(resource_type).values() if p.type == "reference")
         return frozenset(path for p in found for path in p.paths)
 
+    @staticmethod
+    def paths_of(parameter: Parameter) -> frozenset[str]:
+        """Return all paths whose rows a parameter needs, those of its components and modifiers too."""
+        own = [f"{path}{suffix}" for path in parameter.paths for suffix in ("", OF_TYPE, IDENTIFIER)]
+        parts = [part.parameter for row in parameter.alternatives for part in row]
+        return frozenset(own).union(*(Parameters.paths_of(part) for part in parts))
+
     def extract(self, resource: Json) -> Index:
         """Return all index values of a resource, each once."""
         compiled = self._compiled(resource["resourceType"])
@@ -223,8 +232,7 @@ class Parameters:
             return emitter(kind, name, child, self.options)
 
         if path.steps is None:
-            with suppress(ModuleNotFoundError):  # the FHIRPath engine lands beside this module
-                compiled.generic.append(_engine(path.text, resource_type, kind, self.options))
+            compiled.generic.append(_engine(path.text, resource_type, kind, self.options))
             return
         for prop, walk in walkers(path, resource_type, leaf).items():
             compiled.walks.setdefault(prop, []).append(walk)
@@ -276,49 +284,37 @@ def _engine(
     from conformance.definitions import structure
     from conformance.fhirpath import compile as compile_path
 
-    run = compile_path(expression, resource_type)
+    run = compile_path(expression, resource_type, strict=False).typed
     base = structure("Resource")
     assert base is not None
     element = base.elements[0]
     emitters: dict[str, Any] = {}
 
     def extract(resource: Json, index: Index) -> None:
-        for value in run(resource):
-            type_name = _type_of(value)
-            if type_name not in emitters:
-                child = Child("value", element, type_name, type_name)
-                emitters[type_name] = emitter(kind, expression, child, options)
-            if emitters[type_name] is not None:
-                emitters[type_name](value, 0, index)
+        try:
+            found = run(resource)
+        except FhirError:
+            # One resource that an expression cannot be evaluated on is not found by it; it is stored all the same.
+            return
+        for value, type_name in found:
+            name = type_name.rpartition(".")[2]
+            name = SYSTEM_TYPES.get(name, name)
+            if name not in emitters:
+                emitters[name] = emitter(kind, expression, Child("value", element, name, name), options)
+            if emitters[name] is not None:
+                emitters[name](value, 0, index)
 
     return extract
 
 
-# What a FHIRPath result is, told by its shape: the engine gives plain JSON values.
-_SHAPES: tuple[tuple[str, frozenset[str]], ...] = (
-    ("Reference", frozenset(("reference",))),
-    ("CodeableConcept", frozenset(("coding",))),
-    ("HumanName", frozenset(("family", "given"))),
-    ("Address", frozenset(("line", "city", "district", "state", "postalCode"))),
-    ("Period", frozenset(("start", "end"))),
-    ("Range", frozenset(("low", "high"))),
-    ("Coding", frozenset(("display",))),
-)
-
-
-def _type_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, dict):
-        for name, keys in _SHAPES:
-            if keys & value.keys():
-                return name
-        if "value" in value:
-            return "Identifier" if isinstance(value["value"], str) else "Quantity"
-        return "Coding" if "code" in value else "CodeableConcept"
-    if isinstance(value, str):
-        return "string"
-    return "decimal"
+SYSTEM_TYPES = {
+    "Boolean": "boolean",
+    "String": "string",
+    "Integer": "integer",
+    "Decimal": "decimal",
+    "Date": "date",
+    "DateTime": "dateTime",
+}
 
 
 @cache

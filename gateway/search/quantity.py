@@ -11,14 +11,7 @@ from gateway.search.escape import split, unescape
 from gateway.search.prefix import split_prefix
 from gateway.search.query import Condition, Op, Paths, Quantity
 from terminology.issues import InvalidInput
-
-try:
-    from terminology.ucum import canonical
-except ModuleNotFoundError:  # the unit engine lands beside this module
-
-    def canonical(_value: Decimal, _unit: str) -> tuple[Decimal, str] | None:
-        return None
-
+from terminology.ucum import canonical
 
 UCUM = "http://unitsofmeasure.org"
 INFINITY = float("inf")

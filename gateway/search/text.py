@@ -99,7 +99,7 @@ def narrative(resource: dict[str, Any]) -> str:
 
 
 def content(resource: dict[str, Any]) -> str:
-    """Return the words of all text that people read in the resource, the narrative last."""
+    """Return the words of all text that people read in the resource, the narrative too."""
     seen = dict.fromkeys(_texts(resource, "", 0))
     found: list[str] = []
     size = 0
@@ -116,12 +116,15 @@ def _texts(value: Any, key: str, depth: int) -> Iterator[str]:
         return
     if isinstance(value, dict):
         for name, inner in value.items():
-            if name not in CODED:
-                yield from _texts(inner, name, depth + 1)
+            yield from _texts(inner, name, depth + 1)
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner, key, depth + 1)
-    elif isinstance(value, str) and (key in SPOKEN or " " in value or not value.isascii()):
+    elif not isinstance(value, str):
+        return
+    elif key == "div":
+        yield unescape(TAG.sub(" ", value[:LIMIT]))
+    elif key in SPOKEN or (key not in CODED and (" " in value or not value.isascii())):
         yield value
 
 

@@ -164,7 +164,8 @@ class MemoryStore:
             for row in world.referrers(type)
             if all(holds(condition, row, world) for condition in query.where)
         ]
-        found.sort(key=lambda row: row.number, reverse=True)
+        # Ties go by the time of writing, in the direction of the first key; newest first without one.
+        found.sort(key=lambda row: row.number, reverse=not query.sort or query.sort[0].descending)
         if query.sort:
             found.sort(key=cmp_to_key(lambda a, b: _compare(query.sort, a, b)))
         start = at.after[0] if at is not None else 0

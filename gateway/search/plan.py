@@ -1,0 +1,509 @@
+"""How a page is found: which index drives, what is probed, when to stop. Statements go out, rows come back.
+
+Three ways, chosen by counting candidates up to a bound (never by the database's statistics):
+- a condition with few candidates drives: all of them are probed and sorted here;
+- otherwise rows are walked in the order of the answer (by the sort index, a token's rows or the type, newest first)
+  and probed until the page is full, so a page costs the same in a small and in a large database;
+- a total is counted only when it was asked for or comes for free.
+
+The plan is a generator, so that one text serves a synchronous and an asynchronous database.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import cmp_to_key
+from typing import Any, NamedTuple
+
+from gateway.search import cursor as cursors
+from gateway.search import include as including
+from gateway.search.dialect import Dialect
+from gateway.search.parameters import Parameters
+from gateway.search.query import All, Condition, Include, Query, Sort
+from gateway.search.sql import Driver, Sql
+from terminology.issues import InvalidInput, Issue
+
+FEW = 1_000
+"""Candidates that are fetched, probed and sorted as a set."""
+
+FEW_ENOUGH = 200
+"""Candidates below which no other condition is asked for fewer."""
+
+ESTIMATE = 10_000
+"""`_total=estimate` counts up to here."""
+
+
+class Statement(NamedTuple):
+    """`is_walk`: it may read many rows, so it should not hold up others."""
+
+    text: str
+    values: Sequence[Any]
+    is_walk: bool = False
+
+
+Rows = list[tuple[Any, ...]]
+Steps = Generator[Statement, Rows, Any]
+
+
+class Found(NamedTuple):
+    """One version as stored: row number, type number, id, version, updated, method, body."""
+
+    rid: int
+    t: int
+    id: str
+    version: int
+    updated: int
+    method: int
+    body: bytes | None
+
+
+@dataclass(slots=True)
+class Page:
+    """What `Plan.run` returns."""
+
+    matches: list[Found]
+    included: list[Found]
+    total: int | None
+    cursor: str | None
+    warnings: list[Issue]
+
+
+class Words:
+    """The dictionary of the index tables (paths, types, systems, units, displays): word → number, as far as known."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.types: dict[int, str] = {}
+
+    def learn(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        for value, number in rows:
+            self.numbers[value] = number
+            if value.isalpha():
+                self.types[number] = value
+
+
+class Plan:
+    """One search over one database. `floor`: snapshots below it have lost index rows."""
+
+    def __init__(
+        self,
+        query: Query,
+        *,
+        dialect: Dialect,
+        words: Words,
+        parameters: Parameters,
+        secret: bytes,
+        floor: int = 0,
+        retention_minutes: int = 60,
+    ) -> None:
+        self.query = query
+        self.dialect = dialect
+        self.words = words
+        self.parameters = parameters
+        self.secret = secret
+        self.floor = floor
+        self.retention_minutes = retention_minutes
+        self.where = tuple(_flat(query.where))
+        self.snapshot = 0
+        self._missing: set[str] = set()
+        self._absent: set[str] = set()
+
+    def sql(self) -> Sql:
+        return Sql(self.dialect, self._word, self.snapshot)
+
+    def _word(self, value: str) -> int | None:
+        number = self.words.numbers.get(value)
+        if number is None and value not in self._absent:
+            self._missing.add(value)
+        return number
+
+    def _learn(self) -> Steps:
+        """Look up the words that were asked for in vain; returns whether there were any."""
+        if not self._missing:
+            return False
+        wanted, self._missing = sorted(self._missing), set()
+        sql = self.sql()
+        self.words.learn(
+            (yield Statement(f"SELECT value, id FROM word WHERE {sql.text_in('value', wanted)}", sql.values))
+        )
+        self._absent |= {value for value in wanted if value not in self.words.numbers}
+        return True
+
+    def run(self) -> Generator[Statement, Rows, Page]:
+        """Return the page; raises InvalidInput for a cursor that is not ours or too old."""
+        query = self.query
+        at = cursors.decode(query.cursor, query, self.secret) if query.cursor else None
+        if at is not None:
+            if at.snapshot < self.floor:
+                raise InvalidInput("HT-SEARCH-36", minutes=self.retention_minutes)
+            self.snapshot = at.snapshot
+        else:
+            self.snapshot = (yield Statement("SELECT coalesce(max(rid), 0) FROM version", ()))[0][0]
+        while True:
+            ranked = self._drivers()
+            self._known_types()
+            if not (yield from self._learn()):
+                break
+        few = yield from self._few(ranked)
+        total = at.total if at is not None else None
+        if query.count == 0:
+            total = yield from self._count(few)
+            return Page([], [], total, None, [])
+        if few is not None:
+            rows = yield from self._fetch_set(few)
+            if query.total != "none":
+                total = len(rows)
+            rows = rows if at is None else [row for row in rows if _after(query.sort, row, at.after)]
+            rows = rows[: query.count + 1]
+        else:
+            rows = yield from self._walk(ranked, at)
+            if query.total == "accurate" and total is None:
+                total = yield from self._count(None)
+            elif query.total == "estimate" and total is None:
+                total = yield from self._count(None, ESTIMATE)
+            elif query.total != "none" and at is None and len(rows) <= query.count:
+                total = len(rows)
+        cursor = None
+        if len(rows) > query.count:
+            rows = rows[: query.count]
+            cursor = cursors.encode(cursors.Cursor(self.snapshot, rows[-1], total=total), query, self.secret)
+        matches = yield from self._bodies([row[-1] for row in rows])
+        included, warnings = yield from self._include(matches)
+        return Page(matches, included, total, cursor, warnings)
+
+    # Choosing
+
+    def _drivers(self) -> list[tuple[Condition, Driver, Sql]]:
+        found = []
+        for condition in self.where:
+            sql = self.sql()
+            driver = sql.driver(condition, self.query.types)
+            if driver is not None:
+                found.append((condition, driver, sql))
+            # Predicates may use words that no driver asks for.
+            self.sql().predicate(condition, "v")
+        found.sort(key=lambda row: row[1].rank)
+        return found
+
+    def _known_types(self) -> None:
+        for name in self.query.types:
+            self._word(name)
+        for key in self.query.sort:
+            for path in key.paths:
+                self._word(path)
+
+    def _few(self, ranked: Sequence[tuple[Condition, Driver, Sql]]) -> Steps:
+        """Return the driver with few candidates, None when there is none."""
+        best: tuple[int, Condition] | None = None
+        for condition, driver, sql in ranked:
+            text = f"SELECT count(*) FROM (SELECT 1 FROM ({driver.select}) c0 LIMIT {FEW}) c1"
+            size = (yield Statement(text, sql.values, True))[0][0]
+            if size < FEW and (best is None or size < best[0]):
+                best = (size, condition)
+            if size < FEW_ENOUGH:
+                break
+        return best[1] if best is not None else None
+
+    # A set
+
+    def _fetch_set(self, condition: Condition) -> Steps:
+        """Return (keys…, rid) of all matches among few candidates, in order."""
+        text, values = self.set_statement(condition)
+        rows = yield Statement(text, values, True)
+        return _sorted(self.query.sort, rows)
+
+    def set_statement(self, condition: Condition) -> tuple[str, list[Any]]:
+        sql = self.sql()
+        driver = sql.driver(condition, self.query.types)
+        assert driver is not None
+        keys = "".join(f"{self._key(key, 'v', sql)}, " for key in self.query.sort)
+        rest = [c for c in self.where if c is not condition or not driver.is_exact]
+        text = (
+            f"SELECT {keys}v.rid FROM (SELECT DISTINCT rid FROM ({driver.select}) c0) d "
+            f"{self.dialect.join} version v ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v')}"
+        )
+        return text, sql.values
+
+    def _conditions(self, conditions: Sequence[Condition], sql: Sql, v: str) -> str:
+        parts = [sql.visible(v)]
+        if self.query.types:
+            parts.append(sql.types(v, self.query.types))
+        parts += [sql.predicate(condition, v) for condition in conditions]
+        return " AND ".join(parts)
+
+    def _key(self, key: Sort, v: str, sql: Sql) -> str:
+        """What a resource is sorted by, as a scalar over its version row."""
+        if key.kind in ("id", "updated"):
+            # Row numbers grow with the time of the commit and never tie.
+            return f"{v}.{'id' if key.kind == 'id' else 'rid'}"
+        k = sql.alias("k")
+        edge = "max" if key.descending else "min"
+        paths = sql.is_in(f"{k}.p", sql.words(key.paths))
+        return f"(SELECT {edge}({k}.{_column(key)}) FROM {key.kind} {k} WHERE {k}.rid = {v}.rid AND {paths})"
+
+    # Walks
+
+    def _walk(self, ranked: Sequence[tuple[Condition, Driver, Sql]], at: cursors.Cursor | None) -> Steps:
+        """Return count + 1 rows (keys…, rid) from the cursor on, in order."""
+        limit = self.query.count + 1
+        first = self.query.sort[0] if self.query.sort else None
+        if first is None or first.kind == "updated":
+            ordered = next((condition for condition, driver, _ in ranked if driver.ordered), None)
+            rows = yield Statement(*self.number_statement(ordered, at, limit), True)
+            return rows
+        rows = []
+        after = at.after if at is not None else None
+        if first.kind == "id" or after is None or after[0] is not None:
+            rows = yield Statement(*self.sorted_statement(after, limit), True)
+            after = None
+        if first.kind != "id" and len(rows) < limit:
+            rows = rows + (yield Statement(*self.valueless_statement(after, limit - len(rows)), True))
+        return rows
+
+    def number_statement(
+        self, ordered: Condition | None, at: cursors.Cursor | None, limit: int
+    ) -> tuple[str, list[Any]]:
+        """Walk by row number: the rows of one token, or of the searched types."""
+        sql = self.sql()
+        descending = not self.query.sort or self.query.sort[0].descending
+        direction = "DESC" if descending else "ASC"
+        keys = "".join(f"{self._key(key, 'v', sql)}, " for key in self.query.sort)
+        passed = ""
+        if at is not None:
+            passed = f" AND {{}}.rid {'<' if descending else '>'} {sql.bind(at.after[-1])}"
+        if ordered is not None:
+            driver = sql.driver(ordered, self.query.types)
+            assert driver is not None
+            where = self._conditions([c for c in self.where if c is not ordered], sql, "v")
+            text = (
+                f"SELECT DISTINCT {keys}k.rid FROM token k {self.dialect.join} version v ON v.rid = k.rid "
+                f"WHERE {driver.ordered}{passed.format('k')} AND {where} ORDER BY k.rid {direction} LIMIT {limit}"
+            )
+            return text, sql.values
+        where = " AND ".join([sql.visible("v"), *(sql.predicate(condition, "v") for condition in self.where)])
+        parts = self._over_types(f"{keys}v.rid AS rid", where + passed.format("v"), sql)
+        return f"{parts} ORDER BY {len(self.query.sort) + 1} {direction} LIMIT {limit}", sql.values
+
+    def _over_types(self, columns: str, where: str, sql: Sql) -> str:
+        """SELECT over all resources of the searched types, by row number."""
+        if not self.query.types:
+            return f"SELECT {columns} FROM version v WHERE {where}"
+        parts = [
+            f"SELECT {columns} FROM version v {self.dialect.by_type} WHERE v.t = {number} AND {where}"
+            for number in sql.words(self.query.types)
+        ]
+        return " UNION ALL ".join(parts) or f"SELECT {columns} FROM version v WHERE FALSE"
+
+    def sorted_statement(self, after: tuple[Any, ...] | None, limit: int) -> tuple[str, list[Any]]:
+        """Walk the index of the first sort key; a resource stands at its smallest value (largest when descending)."""
+        sql = self.sql()
+        first, *others = self.query.sort
+        direction = "DESC" if first.descending else "ASC"
+        if first.kind == "id":
+            value = "v.id"
+            source = "version v"
+            conditions = []
+        else:
+            column = _column(first)
+            value = f"k.{column}"
+            source = f"{first.kind} k {self.dialect.join} version v ON v.rid = k.rid"
+            paths = sql.words(first.paths)
+            beyond = "<" if not first.descending else ">"
+            smaller = f"{first.kind} m WHERE m.rid = k.rid AND {sql.is_in('m.p', paths)} AND m.{column} {beyond} k.{column}"
+            conditions = [sql.is_in("k.p", paths), f"NOT {sql.exists(smaller)}"]
+        keys = [value, *(self._key(key, "v", sql) for key in others)]
+        if after is not None:
+            edge = sql.bind(after[0])
+            conditions.insert(1, f"{value} {'<=' if first.descending else '>='} {edge}")
+            conditions.append(self._beyond(keys, after, sql))
+        where = " AND ".join([*conditions, self._conditions(self.where, sql, "v")])
+        text = (
+            f"SELECT DISTINCT {', '.join(keys)}, v.rid FROM {source} WHERE {where} "
+            f"ORDER BY 1 {direction}, {_ordinals(others)}{len(keys) + 1} {direction} LIMIT {limit}"
+        )
+        return text, sql.values
+
+    def valueless_statement(self, after: tuple[Any, ...] | None, limit: int) -> tuple[str, list[Any]]:
+        """The resources without a value of the first sort key; they come last."""
+        sql = self.sql()
+        first, *others = self.query.sort
+        direction = "DESC" if first.descending else "ASC"
+        k = sql.alias("k")
+        has = f"{first.kind} {k} WHERE {k}.rid = v.rid AND {sql.is_in(f'{k}.p', sql.words(first.paths))}"
+        keys = [self._key(key, "v", sql) for key in others]
+        conditions = [f"NOT {sql.exists(has)}", sql.visible("v")]
+        conditions += [sql.predicate(condition, "v") for condition in self.where]
+        if after is not None:
+            conditions.append(self._beyond(["NULL", *keys], after, sql))
+        shown = "".join(f", {expression}" for expression in keys)
+        parts = self._over_types(f"NULL{shown}, v.rid", " AND ".join(conditions), sql)
+        text = f"{parts} ORDER BY {_ordinals(others)}{len(keys) + 2} {direction} LIMIT {limit}"
+        return text, sql.values
+
+    def _beyond(self, keys: Sequence[str], after: tuple[Any, ...], sql: Sql) -> str:
+        """Rows that come after the cursor's, key by key, the row number last."""
+        alternatives = []
+        same: list[str] = []
+        for key, expression, value in zip(self.query.sort, keys, after, strict=False):
+            if expression == "NULL":
+                continue
+            if value is None:
+                same.append(f"{expression} IS NULL")
+                continue
+            bound = sql.bind(value)
+            sign = "<" if key.descending else ">"
+            alternatives.append(
+                " AND ".join([*same, f"({expression} {sign} {bound} OR {expression} IS NULL)"])
+            )
+            same.append(f"{expression} = {bound}")
+        sign = "<" if self.query.sort[0].descending else ">"
+        alternatives.append(" AND ".join([*same, f"v.rid {sign} {sql.bind(after[-1])}"]))
+        return "(" + " OR ".join(f"({part})" for part in alternatives) + ")"
+
+    # Totals, bodies, includes
+
+    def _count(self, few: Condition | None, limit: int | None = None) -> Steps:
+        if few is not None:
+            rows = yield from self._fetch_set(few)
+            return len(rows)
+        text, values = self.count_statement(limit)
+        return (yield Statement(text, values, True))[0][0]
+
+    def count_statement(self, limit: int | None) -> tuple[str, list[Any]]:
+        sql = self.sql()
+        where = " AND ".join([sql.visible("v"), *(sql.predicate(condition, "v") for condition in self.where)])
+        inner = self._over_types("1", where, sql)
+        drivers = self._drivers()
+        if drivers:
+            sql = self.sql()
+            driver = sql.driver(drivers[0][0], self.query.types)
+            assert driver is not None
+            rest = [c for c in self.where if c is not drivers[0][0] or not driver.is_exact]
+            inner = (
+                f"SELECT 1 FROM (SELECT DISTINCT rid FROM ({driver.select}) c0) d {self.dialect.join} version v "
+                f"ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v')}"
+            )
+        bound = f" LIMIT {limit}" if limit is not None else ""
+        return f"SELECT count(*) FROM ({inner}{bound}) c1", sql.values
+
+    def _bodies(self, numbers: Sequence[int]) -> Steps:
+        """Return the versions of these rows, in this order."""
+        if not numbers:
+            return []
+        listed = ", ".join(map(str, numbers))
+        rows = yield Statement(
+            f"SELECT rid, t, id, version, updated, method, body FROM version WHERE rid IN ({listed})", ()
+        )
+        by_number = {row[0]: Found(*row) for row in rows}
+        # A very large body stands in a row of its own (docs/storage.md).
+        large = [row.rid for row in by_number.values() if row.body == b""]
+        if large:
+            bodies = yield Statement(
+                f"SELECT rid, body FROM large WHERE rid IN ({', '.join(map(str, large))})", ()
+            )
+            for rid, body in bodies:
+                by_number[rid] = by_number[rid]._replace(body=body)
+        return [by_number[number] for number in numbers if number in by_number]
+
+    def _include(self, page: list[Found]) -> Steps:
+        includes = self.query.includes
+        seen = {row.rid for row in page}
+        included: list[Found] = []
+        fresh = page
+        for turn in range(including.MAX_ROUNDS if includes and page else 0):
+            new: dict[int, None] = {}
+            for one in (one for one in includes if turn == 0 or one.iterates):
+                for rid in (yield from self._linked(one, fresh)):
+                    if rid not in seen:
+                        new[rid] = None
+            if not new:
+                break
+            seen |= new.keys()
+            fresh = yield from self._bodies(list(new)[: including.MAX_INCLUDED + 1])
+            included += fresh
+            if len(included) > including.MAX_INCLUDED:
+                warning = Issue("HT-SEARCH-37", {"most": including.MAX_INCLUDED}, "warning")
+                return included[: including.MAX_INCLUDED], [warning]
+        return included, []
+
+    def _linked(self, one: Include, rows: Sequence[Found]) -> Steps:
+        """Return the row numbers of what `rows` refer to, or of what refers to them."""
+        by_type: dict[str, list[Found]] = {}
+        for row in rows:
+            by_type.setdefault(self.words.types[row.t], []).append(row)
+        paths = sorted(including.paths(one, by_type, self.parameters))
+        for path in paths:
+            self._word(path)
+        self._word(one.source or "")
+        self._word(one.target or "")
+        yield from self._learn()
+        found: list[int] = []
+        for kind, group in by_type.items():
+            filtered = one.target if one.is_reverse else one.source
+            if filtered not in (None, kind):
+                continue
+            sql = self.sql()
+            k_paths = sql.is_in("k.p", sql.words(paths))
+            if one.is_reverse:
+                codes = sql.text_in("k.code", [row.id for row in group])
+                where = [k_paths, codes, f"k.s = {group[0].t}"]
+                join = "x.rid = k.rid"
+                if one.source is not None:
+                    where.append(sql.types("x", (one.source,)))
+            else:
+                where = [sql.is_in("k.rid", [row.rid for row in group]), k_paths]
+                join = "x.t = k.s AND x.id = k.code"
+                if one.target is not None:
+                    where.append(sql.is_in("k.s", sql.words((one.target,))))
+            text = (
+                f"SELECT DISTINCT x.rid FROM token k {self.dialect.join} version x ON {join} "
+                f"WHERE {' AND '.join(where)} AND {sql.visible('x')} ORDER BY 1 LIMIT {including.MAX_INCLUDED + 1}"
+            )
+            found += [row[0] for row in (yield Statement(text, sql.values, True))]
+        return found
+
+
+def _flat(conditions: Sequence[Condition]) -> Generator[Condition, None, None]:
+    for condition in conditions:
+        if isinstance(condition, All):
+            yield from _flat(condition.items)
+        else:
+            yield condition
+
+
+def _ordinals(keys: Sequence[Sort]) -> str:
+    """ORDER BY terms of the second and later sort keys, by their place in the SELECT."""
+    ways = (
+        f"{number} {'DESC' if key.descending else 'ASC'} NULLS LAST, " for number, key in enumerate(keys, 2)
+    )
+    return "".join(ways)
+
+
+def _column(key: Sort) -> str:
+    return {"token": "code", "string": "value"}.get(key.kind, "low")
+
+
+def _sorted(keys: Sequence[Sort], rows: Rows) -> Rows:
+    descending = not keys or keys[0].descending
+    rows.sort(key=lambda row: row[-1], reverse=descending)
+    if keys:
+        rows.sort(key=cmp_to_key(lambda a, b: _compare(keys, a, b)))
+    return rows
+
+
+def _compare(keys: Sequence[Sort], left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+    """Order two rows of keys; None comes last, whatever the direction."""
+    for key, a, b in zip(keys, left, right, strict=False):
+        if a == b:
+            continue
+        if a is None or b is None:
+            return 1 if a is None else -1
+        return (1 if a > b else -1) * (-1 if key.descending else 1)
+    return 0
+
+
+def _after(keys: Sequence[Sort], row: tuple[Any, ...], last: tuple[Any, ...]) -> bool:
+    order = _compare(keys, row, last)
+    if order:
+        return order > 0
+    descending = not keys or keys[0].descending
+    return bool(row[-1] < last[-1]) if descending else bool(row[-1] > last[-1])
