@@ -49,6 +49,9 @@ async def patch(request: Request, context: Context) -> Response:
 
 async def conditional_patch(request: Request, context: Context) -> Response:
     """Apply the body to the one match of the URL's criteria; none: 404, several: 412."""
+    if not request.query:
+        # http.html#cond-patch: 412 is for criteria that are not selective enough, and none at all select everything.
+        raise PreconditionFailed("HT-REST-63")
 
     async def decide() -> Response:
         found = await search_criteria(request.type, request.query, context)
