@@ -294,6 +294,8 @@ class Compiler:
             for operator, target in rest:
                 evaluate, shape = type_test(operator, evaluate, shape, target)
             return evaluate, shape
+        if is_union and not scope.is_branch and self.is_strict:
+            self._check_branches(node, [first[1], *(row[1][1] for row in rest)], scope)
         evaluate, shape = OPERATORS[node.level](first, rest)
         if is_union:
             literals = {
@@ -303,6 +305,13 @@ class Compiler:
             }
             shape = replace(shape, least=len(literals))
         return evaluate, shape
+
+    def _check_branches(self, node: Operation, shapes: list[Shape], scope: Scope) -> None:
+        """Refuse a union of which no branch starts at the type at hand (an empty branch alone is fine)."""
+        operands = [node.first, *(row[1] for row in node.rest)]
+        starts = [_type_start(operand) for operand in operands]
+        if all(starts) and all(shape.types == frozenset() for shape in shapes):
+            raise InvalidInput("HT-FP-03", name=starts[0], type=scope.this.names, position=node.at)
 
     def _special(self, node: Special, scope: Scope) -> tuple[Evaluate, Shape]:
         if node.name == "this":
@@ -344,6 +353,12 @@ class Compiler:
 SYSTEM_NAMES = frozenset(
     {"Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity", "Any"}
 )
+
+
+def _type_start(node: Expression | TypeName) -> str:
+    """The type name that a path starts with, "" for none."""
+    head = node.head if isinstance(node, Chain) else node
+    return head.name if isinstance(head, Member) and head.name in definitions.type_names() else ""
 
 
 def _shape_of(value: Any) -> Shape:

@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from conformance.fhirpath.host import Run
-from conformance.fhirpath.model import UNTYPED, Member, Node, Option, TypeInfo, child_nodes, untyped_children
+from conformance.fhirpath.model import (
+    UNTYPED,
+    Member,
+    Node,
+    Option,
+    TypeInfo,
+    atom,
+    child_nodes,
+    untyped_children,
+)
 from conformance.fhirpath.registry import Step
 from conformance.fhirpath.shape import NOTHING, STRING, UNKNOWN, Shape
 from terminology.issues import InvalidInput
@@ -89,7 +98,11 @@ def _dynamic(name: str) -> Step:
         for item in items:
             if type(item) is Node:
                 member = item.type.members.get(name)
-                if member is not None:
+                if name == "value" and item.type.system:
+                    # A primitive's value as an element: the System value.
+                    if item.value is not None:
+                        found.append(atom(item))
+                elif member is not None:
                     child_nodes(item, member, found)
                 elif item.type is UNTYPED:
                     untyped_children(item.value.get(name), found)

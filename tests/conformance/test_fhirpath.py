@@ -192,3 +192,20 @@ class TestOwnExpressionsOfR4:
                     compile(row.expression, base)
                     count += 1
         assert count > 1_600
+
+
+def test_the_page_lists_every_function() -> None:
+    """docs/fhirpath.md is written by scripts/build_fhirpath_docs."""
+    from importlib.machinery import SourceFileLoader
+    from importlib.util import module_from_spec, spec_from_loader
+    from pathlib import Path
+
+    root = Path(__file__).parent.parent.parent
+    loader = SourceFileLoader("build_fhirpath_docs", str(root / "scripts" / "build_fhirpath_docs"))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    text = (root / "docs" / "fhirpath.md").read_text()
+    assert text == module.page(text), "run scripts/build_fhirpath_docs"
+    assert all(row.summary.endswith(".") for row in module.FUNCTIONS.values())

@@ -287,15 +287,37 @@ def is_terminologies(item: Any) -> bool:
 
 def call_terminologies(name: str, run: Run, *arguments: list[Any]) -> list[Any]:
     """Hand a call on %terminologies to the host; what it returns is a resource or a JSON value."""
-    service = run.host.terminologies.get(name)
-    if service is None:
-        raise InvalidInput("HT-FP-14", function=f"%terminologies.{name}()", subject="")
     given = [to_json(argument[0]) if argument else None for argument in arguments]
-    found = service(*given)
-    if found is None:
-        return []
+    service = run.host.terminologies.get(name)
+    if service is not None:
+        found = service(*given)
+        if found is None:
+            return []
+    else:
+        found = _core_terminology(name, given)
+        if found is None:
+            raise InvalidInput("HT-FP-14", function=f"%terminologies.{name}()", subject=str(given[0])[:80])
     kind = resource_type(found)
     return [Node(found, kind) if kind is not None else found]
+
+
+def _core_terminology(name: str, given: list[Any]) -> Any:
+    """Answer `expand` and `validateVS` for the enumerable value sets of the core specification; None for others."""
+    codes = definitions.required_codes(given[0]) if given and isinstance(given[0], str) else None
+    if codes is None:
+        return None
+    if name == "expand":
+        rows = [{"system": system, "code": code} for system, group in codes.items() for code in sorted(group)]
+        return {
+            "resourceType": "ValueSet",
+            "url": given[0],
+            "status": "active",
+            "expansion": {"contains": rows},
+        }
+    if name == "validateVS":
+        is_member = bool(_member_of_core(given[1], given[0]))
+        return {"resourceType": "Parameters", "parameter": [{"name": "result", "valueBoolean": is_member}]}
+    return None
 
 
 def _argument(items: list[Any], function: str) -> str | None:
