@@ -60,6 +60,11 @@ class Map:
     def code(self) -> str:
         return self._plain.generated.code
 
+    @property
+    def source(self) -> Source:
+        """The compile-time source; its `reads` tell which fields the map reads."""
+        return self._plain.source
+
     def convert(
         self, record: Any, sender: Sender, translator: Translator, *, explain: bool = False
     ) -> Result:

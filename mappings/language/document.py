@@ -324,7 +324,7 @@ class _Converter:
             return Block(entries, place, places)
         if isinstance(node, yaml.SequenceNode):
             return Listing(tuple(self.convert(item) for item in node.value), place)
-        return Text(str(node.value), place, is_plain=getattr(node, "style", None) is None)
+        return Text(str(node.value), place, is_plain=not getattr(node, "style", None))
 
 
 def _known(block: Block, keys: set[str], issues: list[Issue]) -> None:

@@ -1,0 +1,296 @@
+"""The maps in use: the shipped ones and those of a site's folder, reloaded when a file changes.
+
+A changed file is read, compiled and tested before it takes the place of the version before; when it fails, that one
+stays and `problems` tells why. Versions stay at hand by their hash, so that a replay can use the one of its time.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from mappings.hl7v2.message import Message
+from mappings.language.compile import Map
+from mappings.language.converters import Sender
+from mappings.language.document import Document, extend, read_document
+from mappings.language.errors import problem
+from mappings.language.result import Result
+from mappings.language.trial import run_trials
+from terminology.issues import FhirError, InvalidInput, Issue, UnmappableMessage
+from terminology.translate import Translator
+
+SHIPPED = Path(__file__).parent.parent / "maps"
+LOOK_SECONDS = 1.0
+VERSIONS_KEPT = 200
+EXTEND_DEPTH = 5
+
+_Stamp = tuple[int, int]
+
+
+class ActiveMaps:
+    """`folder`: a site's own maps; `senders`: settings of a source by "MSH-3|MSH-4" pattern; `clock`: monotonic seconds.
+
+    Reading `folder` happens inside `refresh` only, which every use calls at most once a second.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        translator: Translator | None = None,
+        sender: Sender | None = None,
+        senders: Mapping[str, Sender] | None = None,
+        shipped: Path | None = SHIPPED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folders = [path for path in (shipped, folder) if path is not None]
+        self.translator = translator or Translator()
+        self.sender = sender or Sender()
+        self.senders = dict(senders or {})
+        self.clock = clock
+        self.problems: dict[str, tuple[Issue, ...]] = {}
+        self.versions: OrderedDict[str, Map] = OrderedDict()
+        self._stamps: dict[Path, _Stamp] = {}
+        self._documents: dict[Path, Document] = {}
+        self._maps: dict[str, Map] = {}
+        self._tried: dict[str, str] = {}
+        self._found: dict[tuple[str, str, str, str], Map | None] = {}
+        self._looked = float("-inf")
+
+    # What app and previews call
+
+    def handles(self, code: str, event: str) -> bool:
+        """Tell whether some map takes HL7 v2 messages of this code and event."""
+        self.refresh()
+        kind = f"{code}^{event}"
+        return any(_fits(map, kind) for map in self._maps.values() if map.format == "hl7v2")
+
+    def events(self) -> list[str]:
+        """Return what the HL7 v2 maps take: "ADT^A01", …"""
+        self.refresh()
+        return sorted({kind for map in self._maps.values() if map.format == "hl7v2" for kind in _kinds(map)})
+
+    def run(self, message: Message, *, explain: bool = False) -> Result:
+        """Return what an HL7 v2 message becomes; raises UnmappableMessage (HT-MAP-35) when no map takes it."""
+        application, facility = message.get("MSH-3") or "", message.get("MSH-4") or ""
+        map = self.find("hl7v2", f"{message.code}^{message.event}", application, facility)
+        sender = self.sender_of(application, facility)
+        return map.convert(message, sender, self.translator, explain=explain)
+
+    def run_row(self, row: Any, name: str, *, explain: bool = False, sender: Sender | None = None) -> Result:
+        """Return what a JSON body or table row becomes by the map `name`."""
+        return self.get(name).convert(row, sender or self.sender, self.translator, explain=explain)
+
+    def sender_of(self, application: str, facility: str) -> Sender:
+        """Return the settings of a source: the first pattern that fits "application|facility"."""
+        name = f"{application}|{facility}"
+        return next(
+            (sender for pattern, sender in self.senders.items() if fnmatchcase(name, pattern)), self.sender
+        )
+
+    def get(self, name: str) -> Map:
+        """Return the active map of a name; raises UnmappableMessage (HT-MAP-35)."""
+        self.refresh()
+        if name not in self._maps:
+            raise UnmappableMessage("HT-MAP-35", kind=name, known=", ".join(sorted(self._maps)) or "-")
+        return self._maps[name]
+
+    def all(self) -> list[Map]:
+        self.refresh()
+        return sorted(self._maps.values(), key=lambda one: one.name)
+
+    def find(self, format: str, kind: str, application: str = "", facility: str = "") -> Map:
+        """Return the map for a kind of message ("ORU^R01") of a sender: the most particular one wins.
+
+        Particular is: made for this sender, an overlay, this event rather than all, a site's own rather than a shipped one.
+        """
+        self.refresh()
+        key = (format, kind, application, facility)
+        if key not in self._found:
+            if len(self._found) > 10_000:
+                self._found.clear()
+            self._found[key] = self._choose(*key)
+        found = self._found[key]
+        if found is None:
+            raise UnmappableMessage(
+                "HT-MAP-35",
+                source="MSH-9" if format == "hl7v2" else None,
+                kind=kind,
+                known=", ".join(self.events()) or "-",
+            )
+        return found
+
+    def _choose(self, format: str, kind: str, application: str, facility: str) -> Map | None:
+        name = f"{application}|{facility}"
+        best: tuple[tuple[int, ...], Map] | None = None
+        for map in self._maps.values():
+            if map.format != format or not _fits(map, kind):
+                continue
+            senders = map.document.source.get("senders", ())
+            if senders and not any(fnmatchcase(name, pattern) for pattern in senders):
+                continue
+            path = map.document.path
+            score = (
+                1 if senders else 0,
+                self._depth(map.document),
+                1 if kind in _kinds(map) else 0,
+                1 if path is not None and path.parent != SHIPPED else 0,
+            )
+            if best is None or score > best[0]:
+                best = (score, map)
+        return best[1] if best else None
+
+    def _depth(self, document: Document) -> int:
+        depth = 0
+        while document.extends and depth < EXTEND_DEPTH:
+            depth += 1
+            base = next((one for one in self._documents.values() if one.name == document.extends), None)
+            if base is None:
+                break
+            document = base
+        return depth
+
+    # Loading
+
+    def refresh(self, *, now: bool = False) -> bool:
+        """Look for changed files, at most once a second unless `now`; return whether a map changed."""
+        moment = self.clock()
+        if not now and moment - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = moment
+        stamps = _stamps(self.folders)
+        if stamps == self._stamps:
+            return False
+        for path in set(self._stamps) - set(stamps):
+            self._documents.pop(path, None)
+            self.problems.pop(str(path), None)
+        for path, stamp in stamps.items():
+            if self._stamps.get(path) != stamp:
+                self._read(path)
+        self._stamps = stamps
+        return self._activate()
+
+    def _read(self, path: Path) -> None:
+        self.problems.pop(str(path), None)
+        try:
+            document = read_document(path.read_bytes(), file=path.name, path=path)
+        except InvalidInput as error:
+            self.problems[str(path)] = error.issues
+            return
+        except OSError as error:
+            self.problems[str(path)] = (problem("HT-MAP-01", path.name, reason=error.strerror or str(error)),)
+            return
+        other = next(
+            (one for place, one in self._documents.items() if one.name == document.name and place != path),
+            None,
+        )
+        if other is not None:
+            self.problems[str(path)] = (
+                problem("HT-MAP-24", document.place, name=document.name, other=other.place.file),
+            )
+            return
+        self._documents[path] = document
+        self._tried.pop(document.name, None)
+
+    def _activate(self) -> bool:
+        """Compile and test what changed; what fails leaves the version before in place."""
+        changed = False
+        names = {document.name for document in self._documents.values()}
+        for name in set(self._maps) - names:
+            del self._maps[name]
+            changed = True
+        for path, document in self._documents.items():
+            try:
+                whole = self._resolved(document)
+                known = self._maps.get(whole.name)
+                if (known is not None and known.hash == whole.hash) or self._tried.get(
+                    whole.name
+                ) == whole.hash:
+                    continue
+                self._tried[whole.name] = whole.hash
+                map = self.versions.get(whole.hash) or Map(whole)
+                failed = run_trials(map, self.translator, sender=self.sender)
+                if failed:
+                    raise InvalidInput(failed)
+            except InvalidInput as error:
+                self.problems[str(path)] = error.issues
+                continue
+            self.problems.pop(str(path), None)
+            self._maps[map.name] = map
+            self._keep(map)
+            changed = True
+        if changed:
+            self._found.clear()
+        return changed
+
+    def _keep(self, map: Map) -> None:
+        self.versions[map.hash] = map
+        self.versions.move_to_end(map.hash)
+        while len(self.versions) > VERSIONS_KEPT:
+            self.versions.popitem(last=False)
+
+    def _resolved(self, document: Document, depth: int = 0) -> Document:
+        if document.extends is None:
+            return document
+        base = next((one for one in self._documents.values() if one.name == document.extends), None)
+        if base is None or base is document or depth >= EXTEND_DEPTH:
+            raise InvalidInput([problem("HT-MAP-23", document.place, name=document.extends)])
+        return extend(self._resolved(base, depth + 1), document)
+
+
+def load_map(path: Path, *, folder: Path | None = None) -> Map:
+    """Return one map file, compiled but not tested; what it extends is looked for in `folder` and among the shipped ones.
+
+    Raises InvalidInput with every problem.
+    """
+    document = read_document(path.read_bytes(), file=path.name, path=path)
+    chain = [document]
+    known = [one for one in (folder, path.parent, SHIPPED) if one is not None and one.is_dir()]
+    while chain[-1].extends:
+        base = _find_document(chain[-1].extends, known)
+        if base is None or len(chain) > EXTEND_DEPTH:
+            raise InvalidInput([problem("HT-MAP-23", chain[-1].place, name=chain[-1].extends)])
+        chain.append(base)
+    whole = chain.pop()
+    while chain:
+        whole = extend(whole, chain.pop())
+    return Map(whole)
+
+
+def _find_document(name: str, folders: Sequence[Path]) -> Document | None:
+    for folder in folders:
+        for path in _map_files(folder):
+            try:
+                document = read_document(path.read_bytes(), file=path.name, path=path)
+            except FhirError:
+                continue
+            if document.name == name:
+                return document
+    return None
+
+
+def _map_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+
+
+def _stamps(folders: Sequence[Path]) -> dict[Path, _Stamp]:
+    found: dict[Path, _Stamp] = {}
+    for folder in folders:
+        for path in _map_files(folder):
+            try:
+                stat = path.stat()
+            except OSError:
+                # Removed between listing and looking.
+                continue
+            found[path] = (stat.st_mtime_ns, stat.st_size)
+    return found
+
+
+def _kinds(map: Map) -> tuple[str, ...]:
+    return map.document.source.get("messages", ())
+
+
+def _fits(map: Map, kind: str) -> bool:
+    return any(fnmatchcase(kind, pattern) for pattern in _kinds(map))
