@@ -14,7 +14,6 @@ from mappings.language.result import Result
 from terminology.issues import FhirError, Issue
 from terminology.translate import Translator
 
-
 _FIRST = re.compile(r"[A-Z][A-Za-z]*")
 
 
