@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
+from gateway.operations.recognition_definitions import DECISION, RECOGNIZE
 from gateway.operations.terminology_definitions import (
     BATCH_VALIDATE_CODE,
     TERMINOLOGY_CAPABILITIES,
@@ -112,6 +113,8 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.meta:meta_add", f"{CORE}Resource-meta-add", affects_state=True),
     Operation("gateway.operations.meta:meta_delete", f"{CORE}Resource-meta-delete", affects_state=True),
     Operation("gateway.operations.graphql:graphql", f"{CORE}Resource-graphql", reads_raw=True),
+    Operation("gateway.operations.recognize:recognize_items", RECOGNIZE),
+    Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),
     Operation(f"{TERMINOLOGY}:expand", f"{CORE}ValueSet-expand"),
     Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}ValueSet-validate-code"),
     Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}CodeSystem-validate-code"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gateway.store.protocol import Store
 
 if TYPE_CHECKING:
+    from conformance.recognition.pack import PackLibrary
     from gateway.operations.registry import Operations
     from gateway.rest.respond_async import Jobs
     from gateway.search.parameters import Parameters
@@ -64,6 +65,7 @@ class Context:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     docs: str = ""
     terminology: Any = None
+    packs: "PackLibrary | None" = None
     commit_retries: int = 64
 
     @property

@@ -47,15 +47,15 @@ def _has_decision_on_this_version(case: Case) -> bool:
         if row is not None
     }
     requester = reference_of(case.question.requester) if case.question.requester else None
-    for task in case.record.of("Task"):
-        if not any(coding.get("code") == DECISION_CODE for coding in codings(task.get("code"))) or task.get(
-            "status"
-        ) not in ("completed", "rejected"):
-            continue
-        if code_value(task.get("businessStatus")) == "reopened":
-            continue
-        focus = (task.get("focus") or {}).get("reference", "")
-        owners = [*references(task, "owner"), *references(task, "requester")]
-        if any(focus.endswith(version) for version in wanted) and (requester is None or requester in owners):
-            return True
-    return False
+    own = [
+        task
+        for task in case.record.of("Task")
+        if any(coding.get("code") == DECISION_CODE for coding in codings(task.get("code")))
+        and task.get("status") in ("completed", "rejected")
+        and code_value(task.get("businessStatus")) != "viewed"
+        and any((task.get("focus") or {}).get("reference", "").endswith(version) for version in wanted)
+        and (requester is None or requester in (*references(task, "owner"), *references(task, "requester")))
+    ]
+    # A revocation takes back what was decided before it; the newest word counts.
+    newest = max(own, key=lambda task: str(task.get("authoredOn", "")), default=None)
+    return newest is not None and code_value(newest.get("businessStatus")) not in ("revoke", "reopened")

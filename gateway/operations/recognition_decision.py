@@ -1,0 +1,119 @@
+"""Patient/[id]/$recognition-decision: accept, reject with a reason, revoke, viewed (docs/recognition.md)."""
+
+from typing import Any
+
+from conformance.recognition.moment import read_instant
+from gateway.operations.parameters import Inputs, read_inputs
+from gateway.operations.recognize import library
+from gateway.recognition.decision import ACTIONS, Decision, check_reason, to_resources
+from gateway.rest.context import Context
+from gateway.rest.read import current
+from gateway.rest.request import Request
+from gateway.rest.response import Response
+from gateway.store.protocol import Commit, Put, Version
+from terminology.fhirjson import decode_resource
+from terminology.issues import BusinessRule, InvalidInput, Issue, NotFound
+
+
+async def decide(request: Request, context: Context) -> Response:
+    """Keep the decision as Task, DetectedIssue and Provenance in one transaction; answer the Task (201)."""
+    patient = await current(request, context)
+    inputs = read_inputs(request, context)
+    decision = await _decision(inputs, f"Patient/{patient.id}", context)
+    packs = library(context).at(decision.at)
+    check_reason(decision, packs)
+    await _check_belongs(decision, patient, context)
+    resources = to_resources(decision, packs, (context.new_id(), context.new_id(), context.new_id()))
+    [version, *_] = await context.store.commit(
+        Commit([Put(resource, expected=0, method="POST") for resource in resources])
+    )
+    assert version is not None
+    assert version.body is not None
+    return Response(201, decode_resource(version.body))
+
+
+async def _decision(inputs: Inputs, patient: str, context: Context) -> Decision:
+    """Read the parameters; raises InvalidInput with every problem, NotFound when the result is not stored."""
+    problems = []
+    action = inputs.one("action")
+    if action not in ACTIONS:
+        problems.append(
+            Issue(
+                "HT-MR-10",
+                {"value": str(action)[:40], "allowed": ", ".join(ACTIONS)},
+                expression="Parameters.parameter.where(name='action')",
+            )
+        )
+    result = _reference(inputs.one("result"))
+    if result is None:
+        problems.append(
+            Issue("HT-MR-11", {"name": "result"}, expression="Parameters.parameter.where(name='result')")
+        )
+    at = context.clock()
+    if inputs.one("at") is not None:
+        moment = read_instant(inputs.one("at"))
+        if moment is None:
+            problems.append(
+                Issue(
+                    "HT-MR-05",
+                    {"value": str(inputs.one("at"))[:40]},
+                    expression="Parameters.parameter.where(name='at')",
+                )
+            )
+        else:
+            at = moment
+    if problems:
+        raise InvalidInput(problems)
+    note = inputs.one("note")
+    return Decision(
+        patient=patient,
+        result=await _versioned(str(result), context),
+        action=action,
+        at=at,
+        order=_reference(inputs.one("order")),
+        reason=inputs.one("reason") if isinstance(inputs.one("reason"), dict) else None,
+        note=str(note) if note else None,
+        practitioner=_reference(inputs.one("practitioner")),
+        organization=_reference(inputs.one("organization")),
+    )
+
+
+def _reference(value: Any) -> str | None:
+    text = value.get("reference") if isinstance(value, dict) else value
+    return text if isinstance(text, str) and "/" in text else None
+
+
+async def _versioned(reference: str, context: Context) -> str:
+    """Return the reference with the version that was meant: the one given, else the current one."""
+    plain, _, version = reference.partition("/_history/")
+    kind, id = plain.split("/")[-2:]
+    found = await context.store.read(kind, id) if kind in ("Observation", "DiagnosticReport") else None
+    if found is None or found.body is None:
+        raise NotFound(
+            "HT-MR-07",
+            name="result",
+            reference=reference,
+            expression="Parameters.parameter.where(name='result')",
+        )
+    return f"{kind}/{id}/_history/{version or found.version}"
+
+
+async def _check_belongs(decision: Decision, patient: Version, context: Context) -> None:
+    """A decision about a result of somebody else is a slip of the caller (HT-MR-12); linked records are one person."""
+    kind, id = decision.result.split("/")[:2]
+    result = await context.store.read(kind, id)
+    assert result is not None
+    assert result.body is not None
+    subject = (decode_resource(result.body).get("subject") or {}).get("reference", "")
+    held = decode_resource(patient.body or b"{}")
+    linked = [link["other"].get("reference") for link in held.get("link") or () if "other" in link]
+    own = [row.get("value") for row in held.get("identifier") or ()]
+    if subject and subject != decision.patient and subject not in linked:
+        other = await context.store.read("Patient", subject.rpartition("/")[2])
+        numbers = (
+            [row.get("value") for row in (decode_resource(other.body).get("identifier") or ())]
+            if other and other.body
+            else []
+        )
+        if not set(own) & set(numbers):
+            raise BusinessRule("HT-MR-12", result=decision.result, patient=decision.patient)

@@ -1,0 +1,53 @@
+"""OperationDefinitions of mutual recognition (docs/recognition.md)."""
+
+from terminology.fhirjson import Json
+
+RECOGNIZE: Json = {
+    "resourceType": "OperationDefinition",
+    "url": "https://hutong.health/fhir/OperationDefinition/recognize",
+    "name": "Recognize",
+    "title": "检查检验结果互认",
+    "status": "active",
+    "kind": "operation",
+    "code": "recognize",
+    "description": "Candidates for ordered items among earlier results, each with a decision and every rule's result. Reads only.",
+    "resource": ["Patient"],
+    "system": False,
+    "type": False,
+    "instance": True,
+    "parameter": [
+        {"name": "item", "use": "in", "min": 0, "max": "*", "type": "Coding"},
+        {"name": "order", "use": "in", "min": 0, "max": "1", "type": "ServiceRequest"},
+        {"name": "at", "use": "in", "min": 0, "max": "1", "type": "dateTime"},
+        {"name": "requester", "use": "in", "min": 0, "max": "1", "type": "Reference"},
+        {"name": "encounter", "use": "in", "min": 0, "max": "1", "type": "Reference"},
+        {"name": "purpose", "use": "in", "min": 0, "max": "1", "type": "code"},
+        {"name": "return", "use": "out", "min": 1, "max": "1", "type": "Parameters"},
+    ],
+}
+
+DECISION: Json = {
+    "resourceType": "OperationDefinition",
+    "url": "https://hutong.health/fhir/OperationDefinition/recognition-decision",
+    "name": "RecognitionDecision",
+    "title": "互认决定",
+    "status": "active",
+    "kind": "operation",
+    "code": "recognition-decision",
+    "description": "The physician's decision on one earlier result: accept, reject with a reason, revoke, viewed. Kept as Task, DetectedIssue and Provenance.",
+    "affectsState": True,
+    "resource": ["Patient"],
+    "system": False,
+    "type": False,
+    "instance": True,
+    "parameter": [
+        {"name": "result", "use": "in", "min": 1, "max": "1", "type": "Reference"},
+        {"name": "order", "use": "in", "min": 0, "max": "1", "type": "Reference"},
+        {"name": "action", "use": "in", "min": 1, "max": "1", "type": "code"},
+        {"name": "reason", "use": "in", "min": 0, "max": "1", "type": "Coding"},
+        {"name": "practitioner", "use": "in", "min": 0, "max": "1", "type": "Reference"},
+        {"name": "organization", "use": "in", "min": 0, "max": "1", "type": "Reference"},
+        {"name": "at", "use": "in", "min": 0, "max": "1", "type": "dateTime"},
+        {"name": "return", "use": "out", "min": 1, "max": "1", "type": "Task"},
+    ],
+}

@@ -1,0 +1,1 @@
+"""Mutual recognition at work: evidence from the store, decisions, reminders, statistics."""
