@@ -163,9 +163,10 @@ class Renderer:
             self._set(properties, "definition", uri, {"valueString": definition})
         uris = {row.get("code"): row.get("uri") for row in system.property_definitions}
         for row in system.properties(ordinal):
-            if row["code"] in asked or "*" in asked:
+            code = row.get("code")
+            if code and (code in asked or "*" in asked):
                 value = {key: value for key, value in row.items() if key.startswith("value")}
-                self._set(properties, row["code"], uris.get(row["code"]), value, repeats=True)
+                self._set(properties, code, uris.get(code), value, repeats=True)
 
     def _set(
         self,

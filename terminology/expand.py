@@ -93,7 +93,16 @@ def _tree(members: Members, renderer: Renderer) -> list[Json]:
             top.append(rows[key])
         else:
             parent.setdefault("contains", []).append(rows[key])
-    return top
+    if _count(top) == len(rows):
+        return top
+    # A cycle of parents hangs on nothing; as a list it can still be shown.
+    for row in rows.values():
+        row.pop("contains", None)
+    return list(rows.values())
+
+
+def _count(rows: list[Json]) -> int:
+    return sum(1 + _count(row.get("contains", [])) for row in rows)
 
 
 def _parent(members: Members, member: Member, rows: dict[Key, Json], is_whole: bool) -> Json | None:

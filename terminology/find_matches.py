@@ -20,9 +20,9 @@ MAX_MATCHES = 100
 
 @dataclass(frozen=True)
 class Wanted:
-    """One property of the question: its row for `unmatched`, and the concepts that have it."""
+    """One property of the question: its parts for `unmatched`, and the concepts that have it."""
 
-    row: Json
+    parts: dict[str, Json]
     selection: Selection
 
 
@@ -31,7 +31,7 @@ def find_matches(scope: Scope, inputs: Inputs, given: CodeSystem | None) -> Json
     system = given
     if system is None:
         system = need_code_system(scope, inputs.need("system"), inputs.text("version"))
-    rows = [row for row in inputs.rows if row["name"] == "property"]
+    rows = inputs.parts("property")
     if not rows:
         raise InvalidInput("HT-TX-01", operation=inputs.operation, names="property")
     is_exact = inputs.boolean("exact")
@@ -55,30 +55,29 @@ def _partial(system: CodeSystem, wanted: list[Wanted]) -> list[Json]:
             counts[ordinal] = counts.get(ordinal, 0) + 1
     best = sorted(counts, key=lambda ordinal: (-counts[ordinal], ordinal))[:MAX_MATCHES]
     return [
-        _match(system, ordinal, [one.row for one in wanted if ordinal not in one.selection])
+        _match(system, ordinal, [one.parts for one in wanted if ordinal not in one.selection])
         for ordinal in best
     ]
 
 
-def _wanted(system: CodeSystem, row: Json) -> Wanted:
-    parts = {part.get("name"): part for part in row.get("part") or () if isinstance(part, dict)}
+def _wanted(system: CodeSystem, parts: dict[str, Json]) -> Wanted:
     if "code" not in parts or "value" not in parts:
         raise InvalidInput("HT-TX-01", operation="$find-matches", names="property.code | property.value")
     name, value = text_of(parts["code"]), text_of(parts["value"])
     op = "is-a" if name == "concept" else "="
     try:
-        return Wanted(row, system.select(Filter(name, op, value)))
+        return Wanted(parts, system.select(Filter(name, op, value)))
     except UnsupportedFilter:
         raise InvalidInput("HT-TX-08", name=f"property {name}") from None
 
 
-def _match(system: CodeSystem, ordinal: int, unmatched: list[Json]) -> Json:
+def _match(system: CodeSystem, ordinal: int, unmatched: list[dict[str, Json]]) -> Json:
     coding: Json = {"system": system.url, "code": system.code(ordinal)}
     display = system.display(ordinal)
     if system.version:
         coding["version"] = system.version
     if display:
         coding["display"] = display
-    parts: list[Json] = [{"name": "code", "valueCoding": coding}]
-    parts.extend({"name": "unmatched", "part": row["part"]} for row in unmatched)
-    return {"name": "match", "part": parts}
+    rows: list[Json] = [{"name": "code", "valueCoding": coding}]
+    rows.extend({"name": "unmatched", "part": list(parts.values())} for parts in unmatched)
+    return {"name": "match", "part": rows}

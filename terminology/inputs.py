@@ -136,6 +136,18 @@ class Inputs:
                 found.append(resource)
         return found
 
+    def parts(self, name: str) -> list[dict[str, Json]]:
+        """Return the parts of each parameter of a name, by their own name."""
+        found = []
+        for row in self.rows:
+            if row["name"] != name:
+                continue
+            parts = row.get("part")
+            if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+                raise _wrong(name, "list of parts", row)
+            found.append({str(part.get("name")): part for part in parts})
+        return found
+
     def _one(self, name: str) -> Json | None:
         found = [row for row in self.rows if row["name"] == name]
         if len(found) > 1:

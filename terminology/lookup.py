@@ -109,8 +109,9 @@ def _wanted(properties: list[str]) -> Callable[[str], bool]:
 def _properties(system: CodeSystem, ordinal: int, wants: Callable[[str], bool]) -> list[Json]:
     rows = []
     for row in system.properties(ordinal):
-        if value_of(row) is not None and (wants("property") or wants(row["code"])):
-            rows.append(_property(row["code"], {key: row[key] for key in row if key.startswith("value")}))
+        code = row.get("code")
+        if code and value_of(row) is not None and (wants("property") or wants(code)):
+            rows.append(_property(code, {key: row[key] for key in row if key.startswith("value")}))
     for name, others in (("parent", system.parents(ordinal)), ("child", system.children(ordinal))):
         if wants(name):
             rows.extend(

@@ -17,6 +17,7 @@ from terminology.fhirjson import Json, decode_resource
 from terminology.issues import InvalidInput, Language, NotFound
 from terminology.outcome import TerminologyProblem
 from terminology.service import MAX_EXPANSION, Call, Terminology
+from terminology.shapes import check_shape
 
 CACHE_ID = "x-cache-id"
 THRESHOLD = "x-too-costly-threshold"
@@ -141,7 +142,9 @@ async def _instance(request: Request, context: Context, library: TerminologyLibr
     kind, identity = str(request.type), str(request.id)
     version = await context.store.read(kind, identity)
     if version is not None and version.body is not None:
-        return decode_resource(version.body)
+        resource = decode_resource(version.body)
+        check_shape(resource, f"{kind}/{identity}")
+        return resource
     shipped = library.shipped(kind, identity) if version is None else None
     if shipped is None:
         raise NotFound("HT-REST-01", type=kind, id=identity)

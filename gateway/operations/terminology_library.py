@@ -5,6 +5,7 @@ commit in this process, and other processes' writes are looked for once a second
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
@@ -13,10 +14,14 @@ from typing import Any
 from gateway.store.protocol import Commit, Delete, Store, Version
 from terminology.fhir_core import FhirCore
 from terminology.fhirjson import Json, decode_resource
+from terminology.issues import InvalidInput
 from terminology.library import KINDS, Libraries, Library, ResourceLibrary
 from terminology.service import Terminology
+from terminology.shapes import check_shape
 
 SECONDS = 1.0
+
+log = logging.getLogger("gateway.terminology")
 
 
 class TerminologyLibrary:
@@ -81,7 +86,15 @@ class TerminologyLibrary:
         known = self.stored.by_id(version.type, version.id)
         if known is not None and known.get("meta", {}).get("versionId") == str(version.version):
             return
-        self.stored.put(decode_resource(version.body))
+        resource = decode_resource(version.body)
+        try:
+            check_shape(resource, "stored")
+        except InvalidInput:
+            # Written without validation; it stays readable over REST and answers no terminology question.
+            log.warning("stored %s/%s cannot be evaluated", version.type, version.id)
+            self.stored.remove(version.type, version.id)
+            return
+        self.stored.put(resource)
 
     def shipped(self, kind: str, identity: str) -> Json | None:
         """Return a resource that FHIR itself defines, by its id."""
