@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from terminology.canonical import join, split
 from terminology.canonical_status import vurl
+from terminology.concept_map_index import elements, sources
 from terminology.fhirjson import Json
 from terminology.inputs import Inputs
 from terminology.issues import InvalidInput, NotFound
@@ -206,15 +207,15 @@ def _forwards(
     scope: Scope, concept_map: Json, question: Question, origin: str, chain: list[str], used: list[str]
 ) -> Iterator[Json]:
     coding = question.coding
-    for group in concept_map.get("group") or ():
+    for number, group in enumerate(concept_map.get("group") or ()):
         if group.get("source") != coding["system"]:
             continue
         if question.other_system and group.get("target") != question.other_system:
             continue
-        elements = [row for row in group.get("element") or () if row.get("code") == coding["code"]]
-        if not elements:
+        found = elements(concept_map, number, coding["code"])
+        if not found:
             yield from _unmapped(scope, concept_map, group, question, origin, chain, used)
-        for element in elements:
+        for element in found:
             for target in element.get("target") or ():
                 yield _match(group.get("target"), target, origin)
 
@@ -226,21 +227,19 @@ def _backwards(concept_map: Json, question: Question) -> Iterator[Json]:
     is the answer.
     """
     coding = question.coding
-    for group in concept_map.get("group") or ():
+    for number, group in enumerate(concept_map.get("group") or ()):
         if group.get("target") != coding["system"]:
             continue
         if question.other_system and group.get("source") != question.other_system:
             continue
-        for element in group.get("element") or ():
-            for target in element.get("target") or ():
-                if target.get("code") == coding["code"]:
-                    source = {"system": group.get("source"), "code": element.get("code")}
-                    if question.names_target:
-                        match = _match(group["target"], target, vurl(concept_map))
-                        match["part"].append({"name": "source", "valueCoding": source})
-                    else:
-                        match = _match(group.get("source"), {**target, **element}, vurl(concept_map))
-                    yield match
+        for element, target in sources(concept_map, number, coding["code"]):
+            source = {"system": group.get("source"), "code": element.get("code")}
+            if question.names_target:
+                match = _match(group["target"], target, vurl(concept_map))
+                match["part"].append({"name": "source", "valueCoding": source})
+            else:
+                match = _match(group.get("source"), {**target, **element}, vurl(concept_map))
+            yield match
 
 
 def _match(system: str | None, target: Json, origin: str) -> Json:

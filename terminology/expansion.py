@@ -13,10 +13,10 @@ from terminology.canonical import join, split
 from terminology.canonical_status import vurl, warning
 from terminology.code_system import CodeSystem, Selection
 from terminology.fhirjson import Json
+from terminology.hanzi import fold
 from terminology.outcome import TerminologyProblem
 from terminology.scope import Scope
 from terminology.supplement import SupplementedCodeSystem
-from terminology.text_search import fold
 from terminology.version_negotiation import present_versions
 
 Key = tuple[str, str | None, str]

@@ -14,9 +14,10 @@ from terminology.fhirjson import Json
 from terminology.filters import COMPUTED, select
 from terminology.hierarchy import Hierarchy
 from terminology.languages import Language, known
-from terminology.text_search import rank
+from terminology.text_search import TextIndex
 
 MAX_DEPTH = 200
+MAX_SELECTIONS = 256
 
 
 class OrdinalSet:
@@ -270,17 +271,23 @@ class MemoryCodeSystem:
     def _abstract(self) -> Selection:
         return OrdinalSet(ordinal for ordinal in range(len(self)) if self.is_abstract(ordinal))
 
+    @cached_property
+    def _texts(self) -> TextIndex:
+        return TextIndex(self)
+
     def selection(self, ordinals: Sequence[int]) -> Selection:
         return OrdinalSet(ordinals)
 
     def select(self, filter: Filter) -> Selection:
         found = self._selections.get(filter)
         if found is None:
+            if len(self._selections) >= MAX_SELECTIONS:
+                self._selections.clear()
             found = self._selections[filter] = OrdinalSet(select(self, filter))
         return found
 
     def search(self, text: str, within: Selection | None = None) -> Sequence[int]:
-        return rank(self, text, self.all() if within is None else within)
+        return self._texts.search(text, self.all() if within is None else within)
 
 
 def version_algorithm(resource: Json) -> str | None:

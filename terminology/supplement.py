@@ -12,14 +12,14 @@ from terminology.concept_status import text_of
 from terminology.designations import Designations
 from terminology.fhirjson import Json
 from terminology.memory import ConceptIndex, read_designations
-from terminology.text_search import rank
+from terminology.text_search import TextIndex
 from terminology.versions import matches
 
 SUPPLEMENT_TYPE = "http://hl7.org/fhir/StructureDefinition/codesystem-supplement-type"
 VALUE_SET_SUPPLEMENT = "http://hl7.org/fhir/StructureDefinition/valueset-supplement"
 
 # Above it, text search uses the engine's own index and leaves the supplements' texts out.
-MAX_SEARCHED = 20_000
+MAX_SEARCHED = 2_000
 
 
 def is_language_pack(resource: Json) -> bool:
@@ -116,7 +116,7 @@ class SupplementedCodeSystem:
     def search(self, text: str, within: Selection | None = None) -> Sequence[int]:
         if len(self.base) > MAX_SEARCHED:
             return self.base.search(text, within)
-        return rank(self, text, self.all() if within is None else within)
+        return TextIndex(self).search(text, self.all() if within is None else within)
 
     def _concepts(self, ordinal: int) -> Iterator[tuple[ConceptIndex, Json]]:
         code = self.base.code(ordinal)
