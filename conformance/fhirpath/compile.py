@@ -200,6 +200,9 @@ class Compiler:
             return namespace or None, plain
         if namespace in ("", "System") and plain in SYSTEM_NAMES:
             return namespace or None, plain
+        # `Patient.is(System.Patient).not()`: a type of the other model is a name that nothing has.
+        if namespace == "System" and plain in definitions.type_names():
+            return namespace, plain
         raise InvalidInput("HT-FP-06", name=name.name, position=name.at)
 
     def _chain(self, node: Chain, scope: Scope) -> tuple[Evaluate, Shape]:

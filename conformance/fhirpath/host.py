@@ -108,7 +108,7 @@ class Run:
         return found
 
     def spend(self, steps: int) -> None:
-        """Take `steps` from the budget. Raises TooCostly HT-FP-22."""
+        """Take `steps` from the budget. Raises TooCostly HT-FP-22 (steps) and HT-FP-24 (time)."""
         before = self.reserve
         self.reserve = before - steps
         # The clock is read once in about a thousand steps, and first when the evaluation is no longer small.
@@ -118,12 +118,12 @@ class Run:
     def bound(self, found: list[Any]) -> list[Any]:
         """Return `found` unless it is longer than allowed."""
         if len(found) > self.host.limits.items:
-            raise TooCostly("HT-FP-22", what="items", limit=self.host.limits.items)
+            raise TooCostly("HT-FP-25", limit=self.host.limits.items)
         return found
 
     def bound_text(self, length: int) -> None:
         if length > self.host.limits.text:
-            raise TooCostly("HT-FP-22", what="characters", limit=self.host.limits.text)
+            raise TooCostly("HT-FP-26", limit=self.host.limits.text)
 
     def now(self) -> datetime:
         """The same moment throughout an evaluation (https://hl7.org/fhirpath/N1/#current-date-and-time-functions)."""
@@ -134,9 +134,9 @@ class Run:
     def _check(self) -> None:
         limits = self.host.limits
         if self.reserve < 0:
-            raise TooCostly("HT-FP-22", what="steps", limit=limits.steps)
+            raise TooCostly("HT-FP-22", limit=limits.steps)
         clock = time.monotonic()
         if not self.deadline:
             self.deadline = clock + limits.seconds
         elif clock > self.deadline:
-            raise TooCostly("HT-FP-22", what="seconds", limit=limits.seconds)
+            raise TooCostly("HT-FP-24", limit=limits.seconds)

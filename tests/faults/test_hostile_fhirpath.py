@@ -81,7 +81,7 @@ class TestRefused:
     def test_time(self) -> None:
         bundle = {"resourceType": "Bundle", "entry": [{"fullUrl": f"urn:{n}"} for n in range(1_000)]}
         slow = Host(limits=Limits(seconds=0.05))
-        with pytest.raises(TooCostly, match=r"0\.05 seconds"):
+        with pytest.raises(TooCostly, match="HT-FP-24"):
             evaluate("entry.where(%resource.entry.where(fullUrl = 'x').exists())", bundle, host=slow)
 
     def test_a_broken_pattern(self) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.fhirpath.compare import key, order, single, truth
 from conformance.fhirpath.host import Run
 from conformance.fhirpath.registry import Evaluate, Step, special
+from conformance.fhirpath.result import to_json
 from conformance.fhirpath.shape import UNKNOWN, Shape
 from conformance.fhirpath.tree import Polarity
 
@@ -224,8 +225,6 @@ def trace(site: "Site") -> tuple[Step, Shape]:
         sink = run.host.trace
         if sink is None:
             return items
-        from conformance.fhirpath.result import to_json
-
         given = items
         if projection is not None:
             this = run.this
