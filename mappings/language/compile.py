@@ -86,6 +86,11 @@ class Map:
         else:
             entries = self._runner(context)(root, context)
             trace = None
+        made = context.made
+        if made.entries:
+            if trace is not None:
+                trace = [*trace, *made.leaves(len(entries))]
+            entries = [*entries, *made.entries.values()]
         issues: list[Issue] = []
         unmapped: list[Unmapped] = []
         for note in context.notes:

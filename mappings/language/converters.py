@@ -26,7 +26,9 @@ from zoneinfo import ZoneInfo
 
 from mappings.hl7v2.delimiters import STANDARD, Delimiters
 from mappings.hl7v2.escapes import unescape
+from mappings.language.made import Made
 from mappings.language.result import Unmapped
+from terminology.fhirjson import Json
 from terminology.issues import Issue
 from terminology.translate import Translator
 
@@ -74,7 +76,7 @@ class Context:
     `message` is the reader's record: an hl7v2.Message, a dict, an XML element.
     """
 
-    __slots__ = ("codec", "delimiters", "message", "notes", "sender", "systems", "translator", "zone")
+    __slots__ = ("codec", "delimiters", "made", "message", "notes", "sender", "systems", "translator", "zone")
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class Context:
         self.translator = translator
         self.message = message
         self.notes: list[Issue | Unmapped] = []
+        self.made = Made()
 
     def components(self, text: str) -> list[str]:
         """Return the components of one repetition, unescaped, of each the first subcomponent; HL7 null is ""."""
@@ -120,6 +123,10 @@ class Context:
     def text(self, text: str) -> str:
         """Return a whole repetition as text: unescaped, delimiters of sloppy senders kept."""
         return "" if text == '""' else unescape(text, self.delimiters, codec=self.codec)
+
+    def make(self, type: str, key: tuple[str, ...], resource: Json) -> Json:
+        """Return the reference to a resource that comes with this message (mappings/language/made.py)."""
+        return self.made.make(type, key, resource)
 
     def flag(self, code: str, severity: str = "warning", /, **values: Any) -> None:
         """Report a problem with the value (HT-…); the runtime adds the source field."""

@@ -59,6 +59,7 @@ class Site:
     converter: Converter
     arguments: tuple[Any, ...]
     label: str
+    place: Place | None = None
 
 
 @dataclass
@@ -86,6 +87,7 @@ class Generator:
         # Lists of references that must be collected: (resource, key of the level that reads them).
         self.collected: dict[tuple[str, tuple[str, ...]], str] = {}
         self.label = ""
+        self.place: Place | None = None
         # The resource whose lines are being generated, for error messages.
         self.current = ""
 
@@ -100,6 +102,7 @@ class Generator:
             "seen = set()",
             "recency = default_recency(x)",
             f"space = facility or {space}",
+            "x.made.space = space",
             "tag = str(len(space)) + ':' + space",
             *outs,
         ]
@@ -298,7 +301,7 @@ class Generator:
         return lines
 
     def _line(self, target: Target, line: Line, owner: str, level: Level) -> list[str]:
-        self.label = _label(line.node, target.name)
+        self.label, self.place = _label(line.node, target.name), line.place
         lines = ["start()"] if self.traced else []
         node, place = line.node, line.place
         if isinstance(node, Constant):
@@ -348,7 +351,7 @@ class Generator:
     def _item(self, item: Value, target: Target, items: str, level: Level) -> list[str]:
         """Return the lines that append to the list `items`."""
         if isinstance(item, Line):
-            self.label = _label(item.node, target.name)
+            self.label, self.place = _label(item.node, target.name), item.place
             lines = ["start()"] if self.traced else []
             place = f"mark_items({items}, {self._place(item.place)})" if self.traced else ""
             if isinstance(item.node, Constant):
@@ -444,7 +447,7 @@ class Generator:
 
     def _pipe(self, node: Pipe, level: Level) -> str:
         converter = _converter(node)
-        self.made.sites.append(Site(converter, node.arguments, self.label))
+        self.made.sites.append(Site(converter, node.arguments, self.label, self.place))
         call = f"c{len(self.made.sites) - 1}"
         site = self.made.sites[-1]
         site.label = _label(node, self.label)

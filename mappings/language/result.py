@@ -22,6 +22,8 @@ link:    merge, and its `link` rows are added to the stored ones: A40 retires a 
 With nothing stored each of them creates the resource as it is, so that a cancel that overtakes its order still counts.
 """
 
+# On an Identifier whose number fails its check: it stays to be seen, and identifies nobody.
+INVALID_IDENTIFIER = "https://hutong.health/fhir/StructureDefinition/invalid-identifier"
 STATUS_ELEMENTS = ("status", "statusReason")
 
 
@@ -83,7 +85,7 @@ class Entry:
         return [
             (row.get("system"), row["value"])
             for row in self.resource.get("identifier", ())
-            if row.get("value") and row.get("use") != "old"
+            if row.get("value") and row.get("use") != "old" and not _is_invalid(row)
         ]
 
     def rank(self, status: str | None) -> int:
@@ -209,6 +211,10 @@ class Result:
                 resource = {**resource, "id": target.partition("/")[2]}
             entries.append(Entry(resource, entry.rule, entry.recency, entry.cleared))
         return replace(self, entries=entries)
+
+
+def _is_invalid(identifier: Json) -> bool:
+    return any(row.get("url") == INVALID_IDENTIFIER for row in identifier.get("extension", ()))
 
 
 def _renamed(value: object, references: Mapping[str, str]) -> Json:

@@ -250,12 +250,14 @@ def _cached_call(site: Site, memory: dict[Any, tuple[Any, tuple[Any, ...]]]) -> 
 
 def _plain_call(site: Site) -> Callable[[Any, Context], Any]:
     function, arguments, label = site.converter.function, site.arguments, site.label
+    place = str(site.place or label)
 
     def call(value: Any, context: Context) -> Any:
         if value is None or value == "":
             return None
         notes = context.notes
         before = len(notes)
+        context.made.at = (place, label)
         found = function(value, context, *arguments)
         if len(notes) > before:
             notes[before:] = [_placed(note, label) for note in notes[before:]]
