@@ -91,9 +91,13 @@ def compile(expression: str, type: str | None = None, *, strict: bool = True) ->
     type now; without it, against the resource's own type at the first call. `strict=False` leaves those checks out: then
     an unknown element is just empty. Raises InvalidInput (HT-FP-01 … -10) and TooCostly (HT-FP-20, -21).
     """
-    if len(expression) > MAX_CACHED_LENGTH:
-        return Expression(expression, type, strict=strict)
-    return _cached(expression, type, strict)
+    try:
+        if len(expression) > MAX_CACHED_LENGTH:
+            return Expression(expression, type, strict=strict)
+        return _cached(expression, type, strict)
+    except RecursionError as error:
+        # The caller's own stack was nearly used up; the limit on nesting holds everywhere else.
+        raise TooCostly("HT-FP-21", limit="Python") from error
 
 
 def evaluate(expression: str, resource: Any = None, /, *, host: Host = DEFAULT, **env: Any) -> list[Any]:

@@ -1,5 +1,7 @@
 """Hostile FHIRPath: refused or bounded, never slow; and long sane expressions that must work."""
 
+import inspect
+import sys
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -39,6 +41,16 @@ class TestLongButSane:
     def test_fifty_nested_parentheses_and_calls(self) -> None:
         assert evaluate("(" * 50 + "1" + ")" * 50) == [1]
         assert evaluate("iif(true, " * 50 + "1" + ")" * 50) == [1]
+
+    def test_a_nearly_full_stack_is_an_error_and_no_crash(self) -> None:
+        def below(depth: int) -> None:
+            if depth:
+                below(depth - 1)
+            else:
+                with pytest.raises(TooCostly, match="HT-FP-21"):
+                    evaluate("(((" * 10 + "1" + ")))" * 10, a="unique")
+
+        below(sys.getrecursionlimit() - len(inspect.stack()) - 60)
 
 
 class TestRefused:
