@@ -291,7 +291,7 @@ class Plan:
             f"SELECT {columns} FROM version v {self.dialect.by_type} WHERE v.t = {number} AND {where}"
             for number in sql.words(self.query.types)
         ]
-        return " UNION ALL ".join(parts) or f"SELECT {columns} FROM version v WHERE FALSE"
+        return " UNION ALL ".join(parts) or f"SELECT {columns} FROM version v WHERE FALSE AND {where}"
 
     def sorted_statement(self, after: tuple[Any, ...] | None, limit: int) -> tuple[str, list[Any]]:
         """Walk the index of the first sort key; a resource stands at its smallest value (largest when descending)."""

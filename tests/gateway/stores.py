@@ -13,8 +13,6 @@ def memory(_folder: Path) -> Store:
     return MemoryStore()
 
 
-
-
 def sqlite(folder: Path) -> Store:
     return SqliteStore(folder / "store.db", Parameters(), synchronous="normal")
 
