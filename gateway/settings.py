@@ -1,0 +1,293 @@
+"""Every setting of the gateway in one frozen object: defaults, then a TOML file, then `HUTONG_*`, then the command line.
+
+Nothing below this module reads the environment. docs/settings.md is generated from the texts here.
+"""
+
+import difflib
+import ipaddress
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from terminology.issues import FhirError, InvalidInput, Issue
+
+PREFIX = "HUTONG_"
+FILE_VARIABLE = "HUTONG_CONFIG"
+# Variables that the command line reads itself; they choose, they don't configure.
+NOT_SETTINGS = frozenset({FILE_VARIABLE, "HUTONG_LANG"})
+TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+MIB = 1024 * 1024
+
+
+def setting(
+    default: Any,
+    zh: str,
+    en: str,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare one setting: its default, what it does in both languages, and what it may be."""
+    rules = {"zh": zh, "en": en, "at_least": at_least, "at_most": at_most, "choices": choices}
+    return field(default=default, metadata=rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator may choose. In TOML a table and a key make one name: `[mllp] port` is `mllp_port`."""
+
+    data: Path = setting(
+        Path("hutong-data"), "数据目录：存储库、消息日志、锁文件。", "Data folder: store, message journal, lock."
+    )
+    host: str = setting(
+        "127.0.0.1",
+        "HTTP 与 MLLP 监听地址；非本机地址须同时设置 insecure。",
+        "Address that HTTP and MLLP listen on; anything but loopback needs insecure as well.",
+    )
+    port: int = setting(
+        8000, "HTTP 端口；0 为任选空闲端口。", "HTTP port; 0 takes any free one.", at_least=0, at_most=65535
+    )
+    insecure: bool = setting(
+        False,
+        "在没有访问控制的情况下仍允许监听非本机地址。",
+        "Allow a bind other than loopback although there is no access control.",
+    )
+    base_url: str = setting(
+        "",
+        "客户端看到的 FHIR 根地址；空则取请求的 Host。",
+        "The FHIR base that clients see; empty takes the Host of each request.",
+    )
+    tls_cert: Path | None = setting(
+        None, "HTTPS 证书链（PEM）。", "Certificate chain of HTTPS (PEM)."
+    )
+    tls_key: Path | None = setting(None, "HTTPS 私钥（PEM）。", "Private key of HTTPS (PEM).")
+    tls_client_ca: Path | None = setting(
+        None,
+        "签发客户端证书的 CA（PEM）；设置后 HTTPS 要求双向认证。",
+        "CA of client certificates (PEM); when set, HTTPS asks for mutual TLS.",
+    )
+    store: str = setting(
+        "sqlite",
+        "存储：sqlite、memory，或 postgresql:// 连接串。",
+        "Where resources live: sqlite, memory, or a postgresql:// DSN.",
+    )
+    validation: str = setting(
+        "structure",
+        "REST 写入前的校验级别。",
+        "How a resource is checked before a REST write.",
+        choices=("off", "structure", "full"),
+    )
+    mllp: bool = setting(True, "是否开启 MLLP 接收。", "Whether the MLLP listener runs.")
+    mllp_port: int = setting(
+        2575, "MLLP 端口；0 为任选空闲端口。", "MLLP port; 0 takes any free one.", at_least=0, at_most=65535
+    )
+    mllp_tls_cert: Path | None = setting(
+        None, "MLLP 的 TLS 证书链（PEM）。", "Certificate chain of MLLP over TLS (PEM)."
+    )
+    mllp_tls_key: Path | None = setting(None, "MLLP 的 TLS 私钥（PEM）。", "Private key of MLLP over TLS (PEM).")
+    mllp_tls_client_ca: Path | None = setting(
+        None,
+        "签发 MLLP 客户端证书的 CA（PEM）；设置后要求双向认证。",
+        "CA of MLLP client certificates (PEM); when set, mutual TLS is required.",
+    )
+    mllp_connections: int = setting(
+        256, "同时存在的 MLLP 连接上限。", "How many MLLP connections may be open.", at_least=1, at_most=65536
+    )
+    mllp_pending: int = setting(
+        64,
+        "一个连接上未应答消息的上限，超过则暂停读取。",
+        "How many messages of one connection may wait for their answer before reading pauses.",
+        at_least=1,
+        at_most=10_000,
+    )
+    mllp_idle_seconds: float = setting(
+        600.0, "连接空闲多久后关闭。", "Close a connection that was silent for so long.", at_least=0.05
+    )
+    mllp_frame_seconds: float = setting(
+        60.0,
+        "一帧从开始到结束的最长时间。",
+        "How long one frame may take from its first byte to its last.",
+        at_least=0.05,
+    )
+    message_max_bytes: int = setting(
+        16 * MIB, "单条消息或一批的大小上限（字节）。", "Largest message or batch in bytes.", at_least=1024
+    )
+    fallback_charset: str = setting(
+        "",
+        "声明的字符集与 UTF-8、GB18030 都无法解码时再试的字符集；空为不试。",
+        "Charset tried after the declared one, UTF-8 and GB18030 failed; empty tries none.",
+    )
+    timezone: str = setting(
+        "Asia/Shanghai", "消息中没有时区的时间按此时区理解。", "Zone of message times that carry no offset."
+    )
+    maps: Path | None = setting(
+        None,
+        "本地映射目录（覆盖或扩展自带映射），修改后 2 秒内生效。",
+        "Folder of your own maps (extending the shipped ones); changes are active within 2 s.",
+    )
+    control_id_reuse_hours: float = setting(
+        24.0,
+        "同一来源多久之后允许以相同的 MSH-10 发送另一内容（有些设备每天从 1 计数）。",
+        "After how long a source may use an MSH-10 again with other content (some devices count from 1 each day).",
+        at_least=0,
+    )
+    retry_attempts: int = setting(
+        5,
+        "处理失败后自动重试的次数，之后转人工。",
+        "How often a failed message is tried again before it is parked for a person.",
+        at_least=0,
+        at_most=100,
+    )
+    retry_seconds: float = setting(
+        2.0, "第一次重试前的等待，之后逐次加倍。", "Wait before the first retry; doubles each time.", at_least=0.01
+    )
+    min_free_mib: int = setting(
+        64,
+        "数据盘剩余空间低于此值（MiB）时拒收新消息。",
+        "Refuse new messages when the data disk has less than this free (MiB).",
+        at_least=0,
+    )
+    log_level: str = setting(
+        "info", "日志级别。", "How much is logged.", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = setting(
+        "json", "日志格式：json 或 text。", "Shape of the log: json or text.", choices=("json", "text")
+    )
+
+    def __post_init__(self) -> None:
+        issues = [issue for spec in fields(self) for issue in _rule_problems(spec, getattr(self, spec.name))]
+        issues += _joint_problems(self)
+        if issues:
+            raise InvalidInput(issues)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def load_settings(
+    environment: Mapping[str, str], *, file: Path | None = None, **chosen: Any
+) -> Settings:
+    """Return the settings; `chosen` are command-line values, None meaning "not given".
+
+    Raises InvalidInput with every problem at once: unknown names, wrong types, values out of range, missing files.
+    """
+    named = file or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
+    values: dict[str, Any] = {}
+    issues: list[Issue] = []
+    specs = {spec.name: spec for spec in fields(Settings)}
+    layers = [_file_values(named)] if named else []
+    layers.append(
+        (name, name.removeprefix(PREFIX).lower(), text)
+        for name, text in sorted(environment.items())
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS
+    )
+    for layer in layers:
+        for written, name, value in layer:
+            if name not in specs:
+                near = difflib.get_close_matches(name, specs, n=1, cutoff=0.5)
+                issues.append(Issue("HT-CLI-02", {"name": written, "near": near[0] if near else "docs/settings.md"}))
+                continue
+            try:
+                values[name] = _read(_type_of(name), value)
+            except ValueError:
+                issues.append(Issue("HT-CLI-03", {"name": written, "value": value, "type": type_name(name)}))
+    values.update({name: value for name, value in chosen.items() if value is not None})
+    try:
+        settings = Settings(**values)
+    except FhirError as error:
+        raise InvalidInput([*issues, *error.issues]) from None
+    if issues:
+        raise InvalidInput(issues)
+    return settings
+
+
+def type_name(name: str) -> str:
+    """Return the type of a setting as people write it: text, number, true/false, path."""
+    kind = _type_of(name)
+    return {str: "text", int: "integer", float: "number", bool: "true/false", Path: "path"}[kind]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _file_values(path: Path) -> Iterator[tuple[str, str, Any]]:
+    """Yield (as written, setting, value) of a TOML file; tables and keys are joined with an underscore."""
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InvalidInput("HT-CLI-04", path=path, detail=error.strerror) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("HT-CLI-05", path=path, detail=str(error)) from None
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            for inner, leaf in value.items():
+                yield f"{key}.{inner}", f"{key}_{inner}", leaf
+        else:
+            yield key, key, value
+
+
+def _type_of(name: str) -> type:
+    annotation = typing.get_type_hints(Settings)[name]
+    if isinstance(annotation, types.UnionType):
+        annotation = next(kind for kind in typing.get_args(annotation) if kind is not type(None))
+    return typing.cast(type, annotation)
+
+
+def _read(kind: type, value: Any) -> Any:
+    """Return `value` as `kind`; raises ValueError when it isn't one."""
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.lower() in TRUE | FALSE:
+            return value.lower() in TRUE
+        raise ValueError(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(value)
+    if kind is Path:
+        return Path(str(value)).expanduser() if value else None
+    if kind is str and not isinstance(value, str):
+        raise ValueError(value)
+    return kind(value)
+
+
+def _rule_problems(spec: Field[Any], value: Any) -> Iterator[Issue]:
+    rules = spec.metadata
+    if rules["choices"] and value not in rules["choices"]:
+        yield Issue("HT-CLI-06", {"name": spec.name, "value": value, "choices": " | ".join(rules["choices"])})
+    low, high = rules["at_least"], rules["at_most"]
+    if (low is not None and value < low) or (high is not None and value > high):
+        span = f"{low if low is not None else ''} … {high if high is not None else ''}"
+        yield Issue("HT-CLI-07", {"name": spec.name, "value": value, "range": span.strip()})
+
+
+def _joint_problems(settings: Settings) -> Iterator[Issue]:
+    if not is_loopback(settings.host) and not settings.insecure:
+        yield Issue("HT-CLI-08", {"host": settings.host})
+    for prefix in ("tls", "mllp_tls"):
+        cert, key = getattr(settings, f"{prefix}_cert"), getattr(settings, f"{prefix}_key")
+        if (cert is None) != (key is None) or (cert is None and getattr(settings, f"{prefix}_client_ca")):
+            yield Issue("HT-CLI-09", {"cert": f"{prefix}_cert", "key": f"{prefix}_key"})
+        for name in (f"{prefix}_cert", f"{prefix}_key", f"{prefix}_client_ca"):
+            path = getattr(settings, name)
+            if path is not None and not path.is_file():
+                yield Issue("HT-CLI-10", {"name": name, "path": path})
+    if settings.store not in ("sqlite", "memory") and not settings.store.startswith(("postgresql://", "postgres://")):
+        yield Issue("HT-CLI-06", {"name": "store", "value": settings.store, "choices": "sqlite | memory | postgresql://…"})
+    try:
+        ZoneInfo(settings.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield Issue("HT-CLI-11", {"name": "timezone", "value": settings.timezone})
