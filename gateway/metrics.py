@@ -47,7 +47,9 @@ class Histogram:
 
     kind = "histogram"
 
-    def __init__(self, name: str, help: str, labels: Labels = (), bounds: tuple[float, ...] = SECONDS) -> None:
+    def __init__(
+        self, name: str, help: str, labels: Labels = (), bounds: tuple[float, ...] = SECONDS
+    ) -> None:
         self.name, self.help, self.labels, self.bounds = name, help, labels, bounds
         self.series: dict[Labels, tuple[list[int], list[float]]] = {}
 
@@ -82,15 +84,25 @@ class Metrics:
         self.resources = self._add(
             Counter("hutong_resources_written_total", "Resource versions written by messages.", ("type",))
         )
-        self.connections = self._add(Counter("hutong_mllp_connections_total", "MLLP connections by end.", ("end",)))
+        self.connections = self._add(
+            Counter("hutong_mllp_connections_total", "MLLP connections by end.", ("end",))
+        )
         self.receive_seconds = self._add(
-            Histogram("hutong_receive_seconds", "From the last byte of a message to its durable answer.", ("channel",))
+            Histogram(
+                "hutong_receive_seconds",
+                "From the last byte of a message to its durable answer.",
+                ("channel",),
+            )
         )
         self.process_seconds = self._add(
             Histogram("hutong_process_seconds", "From taking a message up to its commit.")
         )
         self.requests = self._add(
-            Counter("hutong_http_requests_total", "HTTP requests by part, method and status.", ("part", "method", "status"))
+            Counter(
+                "hutong_http_requests_total",
+                "HTTP requests by part, method and status.",
+                ("part", "method", "status"),
+            )
         )
         self.request_seconds = self._add(
             Histogram("hutong_http_request_seconds", "Time of HTTP requests.", ("part",))
@@ -103,7 +115,11 @@ class Metrics:
         """Return the exposition text."""
         lines: list[str] = []
         for metric in self.all:
-            lines += (f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}", *metric.lines())
+            lines += (
+                f"# HELP {metric.name} {metric.help}",
+                f"# TYPE {metric.name} {metric.kind}",
+                *metric.lines(),
+            )
         return ("\n".join(lines) + "\n").encode()
 
     def _add(self, metric: Metric) -> Metric:
@@ -114,9 +130,7 @@ class Metrics:
 def _labels(names: Labels, values: Labels) -> str:
     if not names:
         return ""
-    pairs = (
-        f'{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True)
-    )
+    pairs = (f'{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True))
     return "{" + ",".join(pairs) + "}"
 
 

@@ -43,7 +43,9 @@ class Settings:
     """What an operator may choose. In TOML a table and a key make one name: `[mllp] port` is `mllp_port`."""
 
     data: Path = setting(
-        Path("hutong-data"), "数据目录：存储库、消息日志、锁文件。", "Data folder: store, message journal, lock."
+        Path("hutong-data"),
+        "数据目录：存储库、消息日志、锁文件。",
+        "Data folder: store, message journal, lock.",
     )
     host: str = setting(
         "127.0.0.1",
@@ -63,9 +65,7 @@ class Settings:
         "客户端看到的 FHIR 根地址；空则取请求的 Host。",
         "The FHIR base that clients see; empty takes the Host of each request.",
     )
-    tls_cert: Path | None = setting(
-        None, "HTTPS 证书链（PEM）。", "Certificate chain of HTTPS (PEM)."
-    )
+    tls_cert: Path | None = setting(None, "HTTPS 证书链（PEM）。", "Certificate chain of HTTPS (PEM).")
     tls_key: Path | None = setting(None, "HTTPS 私钥（PEM）。", "Private key of HTTPS (PEM).")
     tls_client_ca: Path | None = setting(
         None,
@@ -90,7 +90,9 @@ class Settings:
     mllp_tls_cert: Path | None = setting(
         None, "MLLP 的 TLS 证书链（PEM）。", "Certificate chain of MLLP over TLS (PEM)."
     )
-    mllp_tls_key: Path | None = setting(None, "MLLP 的 TLS 私钥（PEM）。", "Private key of MLLP over TLS (PEM).")
+    mllp_tls_key: Path | None = setting(
+        None, "MLLP 的 TLS 私钥（PEM）。", "Private key of MLLP over TLS (PEM)."
+    )
     mllp_tls_client_ca: Path | None = setting(
         None,
         "签发 MLLP 客户端证书的 CA（PEM）；设置后要求双向认证。",
@@ -145,7 +147,10 @@ class Settings:
         at_most=100,
     )
     retry_seconds: float = setting(
-        2.0, "第一次重试前的等待，之后逐次加倍。", "Wait before the first retry; doubles each time.", at_least=0.01
+        2.0,
+        "第一次重试前的等待，之后逐次加倍。",
+        "Wait before the first retry; doubles each time.",
+        at_least=0.01,
     )
     min_free_mib: int = setting(
         64,
@@ -171,9 +176,7 @@ class Settings:
         return ZoneInfo(self.timezone)
 
 
-def load_settings(
-    environment: Mapping[str, str], *, file: Path | None = None, **chosen: Any
-) -> Settings:
+def load_settings(environment: Mapping[str, str], *, file: Path | None = None, **chosen: Any) -> Settings:
     """Return the settings; `chosen` are command-line values, None meaning "not given".
 
     Raises InvalidInput with every problem at once: unknown names, wrong types, values out of range, missing files.
@@ -192,7 +195,9 @@ def load_settings(
         for written, name, value in layer:
             if name not in specs:
                 near = difflib.get_close_matches(name, specs, n=1, cutoff=0.5)
-                issues.append(Issue("HT-CLI-02", {"name": written, "near": near[0] if near else "docs/settings.md"}))
+                issues.append(
+                    Issue("HT-CLI-02", {"name": written, "near": near[0] if near else "docs/settings.md"})
+                )
                 continue
             try:
                 values[name] = _read(_type_of(name), value)
@@ -285,8 +290,13 @@ def _joint_problems(settings: Settings) -> Iterator[Issue]:
             path = getattr(settings, name)
             if path is not None and not path.is_file():
                 yield Issue("HT-CLI-10", {"name": name, "path": path})
-    if settings.store not in ("sqlite", "memory") and not settings.store.startswith(("postgresql://", "postgres://")):
-        yield Issue("HT-CLI-06", {"name": "store", "value": settings.store, "choices": "sqlite | memory | postgresql://…"})
+    if settings.store not in ("sqlite", "memory") and not settings.store.startswith(
+        ("postgresql://", "postgres://")
+    ):
+        yield Issue(
+            "HT-CLI-06",
+            {"name": "store", "value": settings.store, "choices": "sqlite | memory | postgresql://…"},
+        )
     try:
         ZoneInfo(settings.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

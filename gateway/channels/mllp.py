@@ -57,6 +57,7 @@ class Mllp:
     def __init__(self, receive: Receive, refuse: Refuse, *, limits: Limits, metrics: Metrics) -> None:
         self.receive, self.refuse, self.limits, self.metrics = receive, refuse, limits, metrics
         self.connections: set[Connection] = set()
+        self._is_empty = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> int:
@@ -69,13 +70,25 @@ class Mllp:
         """Take no more bytes, send the answers that are due, then hang up."""
         if self._server is not None:
             self._server.close()
+        if not self.connections:
+            return
+        self._is_empty.clear()
         for connection in list(self.connections):
             connection.finish()
-        deadline = time.monotonic() + seconds
-        while self.connections and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._is_empty.wait()
+        except TimeoutError:
+            log.warning(
+                "MLLP senders did not take their answers", extra={"connections": len(self.connections)}
+            )
         for connection in list(self.connections):
             connection.abort("stopped")
+
+    def left(self, connection: "Connection") -> None:
+        self.connections.discard(connection)
+        if not self.connections:
+            self._is_empty.set()
 
 
 class Connection(asyncio.Protocol):
@@ -126,8 +139,10 @@ class Connection(asyncio.Protocol):
             self._end = "cut"
         if self._timer is not None:
             self._timer.cancel()
-        self.listener.connections.discard(self)
-        self.listener.metrics.connections.add("reset" if exc is not None and self._end == "closed" else self._end)
+        self.listener.left(self)
+        self.listener.metrics.connections.add(
+            "reset" if exc is not None and self._end == "closed" else self._end
+        )
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -156,13 +171,15 @@ class Connection(asyncio.Protocol):
                 task.add_done_callback(self._answered)
                 self._answers.append(task)
             case TooLong(head):
-                self._answers.append(listener.refuse(head, TooLarge("HT-MSG-05", limit=listener.limits.bytes)))
+                self._answers.append(
+                    listener.refuse(head, TooLarge("HT-MSG-05", limit=listener.limits.bytes))
+                )
             case Cut(head):
                 self._answers.append(listener.refuse(head, self._unfinished()))
             case Stray(head):
                 self._answers.append(listener.refuse(head, MalformedMessage("HT-MSG-08")))
 
-    def _answered(self, task: "asyncio.Task[Answer]") -> None:
+    def _answered(self, _: "asyncio.Task[Answer]") -> None:
         self._flush()
         self._balance()
 
@@ -177,7 +194,9 @@ class Connection(asyncio.Protocol):
                 answers.popleft()
                 if first.exception() is not None:
                     # The intake answers everything that a sender can do; this is ours.
-                    log.error("message without an answer", exc_info=first.exception(), extra={"peer": self.peer})
+                    log.error(
+                        "message without an answer", exc_info=first.exception(), extra={"peer": self.peer}
+                    )
                     self.abort("failed")
                     return
                 answer = first.result()

@@ -15,15 +15,17 @@ from typing import Any
 import apsw
 import msgspec
 
-from gateway.journal.entry import Code, Done, Entry, Incoming, Receipt
+from gateway.journal.detail import issue_row
+from gateway.journal.entry import Done, Entry, Incoming, Receipt
 from gateway.journal.listing import COLUMNS, Filter, Page, entries, to_entry
 from gateway.journal.schema import connect
 from gateway.journal.writer import Writer
 from terminology.fhirjson import Json
-from terminology.issues import Unavailable
+from terminology.issues import BusinessRule, Unavailable
 
 FILE = "journal.sqlite"
 HOUR_MS = 3_600_000
+CONFLICT = "HT-MSG-06"
 
 # Content under a control id whose other content is younger than this is a conflict, not a new message.
 SAME = "select id, state from message where source = ? and control_id = ? and hash = ? order by id limit 1"
@@ -33,7 +35,9 @@ INSERT = """insert into message
   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 COUNT_CODE = """insert into unmapped values (?, ?, ?, ?, ?, 1, ?, ?)
   on conflict do update set count = count + 1, last_message = excluded.last_message, display = excluded.display"""
-FINISH = """update message set state = ?, detail = ?, attempts = attempts + 1, next_attempt = ? where id = ?"""
+FINISH = (
+    """update message set state = ?, detail = ?, attempts = attempts + 1, next_attempt = ? where id = ?"""
+)
 REOPEN = "update message set state = 'received', attempts = 0, next_attempt = 0 where id = ?"
 
 
@@ -46,14 +50,12 @@ class Journal:
         *,
         control_id_reuse_hours: float = 24.0,
         min_free_mib: int = 0,
-        conflict: Json | None = None,
         max_pages: int | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.reuse_ms = int(control_id_reuse_hours * HOUR_MS)
         self.min_free = min_free_mib * 1024 * 1024
-        self.conflict = conflict or {}
         connection = connect(folder / FILE, writing=True)
         if max_pages is not None:
             connection.pragma("max_page_count", max_pages)
@@ -73,7 +75,7 @@ class Journal:
 
     async def settled(self) -> None:
         """Wait until everything noted so far is on the disk."""
-        await self._writer.submit(lambda connection: None)
+        await self._writer.submit(lambda _: None)
 
     async def reopen(self, ids: Sequence[int]) -> None:
         """Put messages back to `received`, to be processed again."""
@@ -115,7 +117,7 @@ class Journal:
             identity = (message.source, message.control_id, message.hash)
             (other,) = connection.execute(OTHER, identity).fetchone()
             if other is not None and message.received - other < self.reuse_ms:
-                problem, outcome = self.conflict, "conflict"
+                problem, outcome = issue_row(conflict(message).issues[0]), "conflict"
         state = "parked" if problem is not None else "received"
         detail = msgspec.json.encode({"issues": [problem]} if problem else {}).decode()
         row = (
@@ -132,7 +134,7 @@ class Journal:
         if state == "parked" and message.problem is None:
             (detail,) = connection.execute("select detail from message where id = ?", (id,)).fetchone()
             codes = [row.get("code") for row in msgspec.json.decode(detail).get("issues", ())]
-            if self.conflict and codes == [self.conflict["code"]]:
+            if codes == [CONFLICT]:
                 return Receipt(id, "conflict", "parked")
             connection.execute(REOPEN, (id,))
             return Receipt(id, "new", "received")
@@ -179,7 +181,9 @@ class Reader:
     def counts(self) -> dict[str, int]:
         """Return how many messages are in each state that is not the end."""
         with self._lock:
-            rows = self._connection.execute("select state, count(*) from message where state <> 'stored' group by state")
+            rows = self._connection.execute(
+                "select state, count(*) from message where state <> 'stored' group by state"
+            )
             return dict(rows.fetchall())
 
     def close(self) -> None:
@@ -187,8 +191,15 @@ class Reader:
             self._connection.close()
 
 
+def conflict(message: Incoming) -> BusinessRule:
+    """What the sender hears when another content has the same control id."""
+    return BusinessRule(CONFLICT, source="MSH-10", sender=message.source, control_id=message.control_id)
+
+
 def _finish(connection: apsw.Connection, done: Done) -> None:
-    connection.execute(FINISH, (done.state, msgspec.json.encode(done.detail).decode(), done.next_attempt, done.id))
+    connection.execute(
+        FINISH, (done.state, msgspec.json.encode(done.detail).decode(), done.next_attempt, done.id)
+    )
     if done.unmapped:
         row = connection.execute("select source, counted from message where id = ?", (done.id,)).fetchone()
         if row is not None and not row[1]:
@@ -201,6 +212,3 @@ def _count(connection: apsw.Connection, done: Done, source: str) -> None:
         row = (code.domain, code.system, code.code, source, code.display, done.id, done.id)
         connection.execute(COUNT_CODE, row)
     connection.execute("update message set counted = 1 where id = ?", (done.id,))
-
-
-__all__ = ["Code", "Journal", "Reader"]

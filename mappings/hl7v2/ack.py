@@ -109,7 +109,9 @@ def guess_header(raw: bytes) -> Header:
     start = raw.find(b"MSH", 0, 1024)
     if start < 0 or len(raw) < start + 8:
         return Header(codec="ascii")
-    line = _CUT.split(raw[start : start + 2048], maxsplit=1)[0].decode("ascii", "replace").replace("\ufffd", "?")
+    line = (
+        _CUT.split(raw[start : start + 2048], maxsplit=1)[0].decode("ascii", "replace").replace("\ufffd", "?")
+    )
     separator, marks = line[3], line[4:8]
     if len({separator, *marks}) < 5 or any(mark.isalnum() or mark.isspace() for mark in separator + marks):
         return Header(codec="ascii")
@@ -146,7 +148,11 @@ def acknowledge(
     `now` carries its offset. `text` goes to MSA-3 when there is no issue to put there.
     """
     marks = header.delimiters
-    kind = ["ACK", header.event, "ACK"] if header.version >= "2.4" or not header.version else ["ACK", header.event]
+    kind = (
+        ["ACK", header.event, "ACK"]
+        if header.version >= "2.4" or not header.version
+        else ["ACK", header.event]
+    )
     fields = [
         "MSH" + marks.field + "".join(marks[1:]),
         *header.receiving,
@@ -224,4 +230,3 @@ def _spoken(issue: Issue, header: Header) -> str:
 
 def _escaped(text: str, header: Header) -> str:
     return escape(text, header.delimiters, codec=header.codec) if text else ""
-

@@ -1,0 +1,1 @@
+"""From a message to its resources: admission, journal, mapping, one commit with Provenance."""

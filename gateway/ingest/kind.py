@@ -1,0 +1,65 @@
+"""A kind of message: how its bytes are admitted, mapped and answered. HL7 v2 is one; a table of rows is another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from gateway.journal import Incoming
+from mappings.language.result import Result
+from terminology.issues import FhirError, Issue
+
+Verdict = Literal["accept", "error", "reject"]
+Level = Literal["original", "accept", "application"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where bytes came from. `received`: milliseconds since 1970."""
+
+    channel: str
+    peer: str
+    request_id: str
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the first look at one message says.
+
+    `incoming` None: it cannot be kept (it is no message at all). `error`: why it will not be processed; a kept one is
+    parked. `verdict` belongs to the error. `message` is the kind's parsed message, `header` what an answer needs.
+    """
+
+    header: Any
+    incoming: Incoming | None
+    message: Any = None
+    error: FhirError | None = None
+    verdict: Verdict = "accept"
+
+
+class Kind(Protocol):
+    """One row of the table of kinds in `gateway/app.py`; the name is the one in `POST /messages/{kind}`."""
+
+    name: str
+    media_type: str
+
+    def admit(self, raw: bytes, origin: Origin) -> Sequence[Admission]:
+        """Return the messages of `raw`; raises MalformedMessage when a batch is not whole."""
+
+    def parse(self, raw: bytes) -> Any:
+        """Return the parsed message of journaled bytes."""
+
+    def map(self, message: Any) -> Result:
+        """Return the resources; raises FhirError when the message lacks what its map needs."""
+
+    def wants(self, header: Any, level: Level, verdict: Verdict) -> bool: ...
+
+    def answer(
+        self, header: Any, verdict: Verdict, *, level: Level, issues: Sequence[Issue] = (), text: str = ""
+    ) -> bytes: ...
+
+    def join(self, answers: Sequence[bytes], header: Any) -> bytes:
+        """Return the answers to a batch as one body."""
+
+    def refuse(self, raw: bytes, error: FhirError) -> bytes | None:
+        """Return the answer to bytes that are not a message (None: the sender wants none)."""

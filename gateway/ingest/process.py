@@ -1,0 +1,177 @@
+"""One message from the journal to the store: map, match, plan, commit, note what became of it."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from gateway.ingest.kind import Kind
+from gateway.ingest.patient import matched
+from gateway.ingest.plan import Key, Plan, message_source, plan
+from gateway.ingest.provenance import provenance, provenance_id
+from gateway.journal import Code, Done, Entry, Journal
+from gateway.journal.detail import issue_row
+from gateway.metrics import Metrics
+from gateway.store.protocol import Commit, Guard, GuardFailed, Put, Store, Version
+from mappings.language.result import Result
+from terminology.fhirjson import Json
+from terminology.issues import FhirError, Issue, Unavailable, VersionConflict
+
+log = logging.getLogger("gateway.ingest")
+
+COMMIT_ATTEMPTS = 12
+LONGEST_WAIT_SECONDS = 60.0
+MOST_LISTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how soon a failed message is tried again."""
+
+    attempts: int
+    seconds: float
+
+    def wait(self, attempt: int) -> float:
+        return float(min(LONGEST_WAIT_SECONDS, self.seconds * 2 ** min(attempt, 16)))
+
+
+class Processor:
+    """Turns journaled messages into resources. `kinds` by name."""
+
+    def __init__(
+        self,
+        kinds: Mapping[str, Kind],
+        store: Store,
+        journal: Journal,
+        *,
+        metrics: Metrics,
+        retry: Retry,
+        zone: ZoneInfo,
+    ) -> None:
+        self.kinds, self.store, self.journal = kinds, store, journal
+        self.metrics, self.retry, self.zone = metrics, retry, zone
+
+    async def process(self, entry: Entry, message: object = None) -> Done:
+        """Process one message and note its end; never raises for what a message or the store can do.
+
+        `message`: the parsed message when the caller has it already.
+        """
+        started = time.perf_counter()
+        result: Result | None = None
+        try:
+            kind = self.kinds[entry.kind]
+            result = kind.map(message if message is not None else kind.parse(entry.raw or b""))
+            made, written = await self._commit(entry, result)
+            done = Done(entry.id, "stored", _detail(result, made, written), _codes(result))
+            for version in written:
+                self.metrics.resources.add(version.type)
+        except Exception as error:
+            done = self._failed(entry, error, result)
+        self.journal.finish(done)
+        self.metrics.processed.add(done.state)
+        self.metrics.process_seconds.observe(time.perf_counter() - started)
+        log.info(
+            "message processed",
+            extra={
+                "message": entry.id, "request_id": entry.request_id, "event_code": entry.event, "state": done.state,
+                "resources": len(done.detail.get("resources", ())),
+                "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+            },
+        )  # fmt: skip
+        return done
+
+    async def _commit(self, entry: Entry, result: Result) -> tuple[Plan, list[Version]]:
+        for attempt in range(COMMIT_ATTEMPTS):
+            found, guards = await matched(result, self.store)
+            try:
+                return await self._commit_once(entry, found, guards)
+            except (VersionConflict, GuardFailed):
+                # Another write came in between: what it wrote must be read before we decide again.
+                await asyncio.sleep(min(0.2, 0.002 * 2**attempt) * (0.5 + secrets.randbelow(1000) / 1000))
+        first = result.entries[0].reference if result.entries else "-"
+        raise Unavailable("HT-MSG-21", reference=first, attempts=COMMIT_ATTEMPTS)
+
+    async def _commit_once(
+        self, entry: Entry, result: Result, guards: Sequence[Guard]
+    ) -> tuple[Plan, list[Version]]:
+        stored = await self._stored(result)
+        made = plan(result, stored, source=message_source(entry))
+        if made.targets:
+            change = await self._provenance(entry, result, made)
+            if change is not None:
+                made.changes.append(change)
+        if not made.changes:
+            return made, []
+        versions = await self.store.commit(Commit(made.changes, guards))
+        return made, [version for version in versions if version is not None]
+
+    async def _stored(self, result: Result) -> dict[Key, Version | None]:
+        return {(row.type, row.id): await self.store.read(row.type, row.id) for row in result.entries}
+
+    async def _provenance(self, entry: Entry, result: Result, made: Plan) -> Put | None:
+        """A replay under the same map says nothing new, also when other messages came in between."""
+        known = await self.store.read("Provenance", provenance_id(entry))
+        if known is not None and known.body is not None:
+            stamp = f'"{result.mapping}|{result.version}"'.encode()
+            if stamp in known.body and not made.changes:
+                return None
+        resource = provenance(entry, result, made.targets, zone=self.zone)
+        return Put(resource, expected=known.version if known is not None else 0)
+
+    def _failed(self, entry: Entry, error: Exception, result: Result | None) -> Done:
+        """A wrong message waits for a person; everything else is tried again, so often that it can't be chance."""
+        if isinstance(error, Unavailable):
+            issues, state = error.issues, "mapped" if result is not None else "received"
+        elif isinstance(error, FhirError):
+            issues, state = error.issues, "parked"
+        else:
+            log.error(
+                "processing failed",
+                exc_info=error,
+                extra={"request_id": entry.request_id, "message": entry.id},
+            )
+            issues, state = (Issue("HT-MSG-20", {"id": entry.request_id}, "fatal"),), "failed"
+            if entry.attempts >= self.retry.attempts:
+                state = "parked"
+        wait = 0.0 if state == "parked" else self.retry.wait(entry.attempts)
+        detail: Json = {"issues": [issue_row(issue) for issue in issues]}
+        if result is not None:
+            detail["map"] = f"{result.mapping}|{result.version}"
+        at = int((time.time() + wait) * 1000) if wait else 0
+        return Done(entry.id, state, detail, next_attempt=at)  # type: ignore[arg-type]  # a State word
+
+
+def _detail(result: Result, made: Plan, written: Sequence[Version]) -> Json:
+    """What `messages show` prints: resources as they stand, and everything that was not understood."""
+    numbers = {(version.type, version.id): version.version for version in written}
+    coverage = result.coverage
+    detail: Json = {
+        "resources": [_versioned(reference, numbers) for reference in made.targets],
+        "written": [f"{type}/{id}/_history/{number}" for (type, id), number in numbers.items()],
+        "map": f"{result.mapping}|{result.version}",
+        "charset": result.codec,
+        "charset_declared": result.declared,
+        "charset_guessed": result.is_guessed,
+        "fields_read": coverage.read,
+    }
+    issues = [issue_row(issue) for issue in (*result.issues, *made.issues)][:MOST_LISTED]
+    unread = [{"field": row.field, "times": row.times} for row in coverage.unread][:MOST_LISTED]
+    unmapped = [row._asdict() for row in result.unmapped][:MOST_LISTED]
+    kept = list(coverage.kept)[:MOST_LISTED]
+    more = {"issues": issues, "unread": unread, "unmapped": unmapped, "kept_segments": kept}
+    return detail | {name: rows for name, rows in more.items() if rows}
+
+
+def _versioned(reference: str, numbers: Mapping[Key, int]) -> str:
+    type, _, id = reference.partition("/")
+    number = numbers.get((type, id))
+    return f"{reference}/_history/{number}" if number else reference
+
+
+def _codes(result: Result) -> tuple[Code, ...]:
+    return tuple(
+        Code(row.domain, row.system or "", row.code or "", row.display or "") for row in result.unmapped
+    )
