@@ -92,9 +92,9 @@ class Hl7v2:
             # It is a message, only its text is unreadable: keep it until somebody knows the charset.
             return Admission(header, self._incoming(raw, header, (), origin, error), None, error, "error")
         header = read_header(message)
-        error, verdict = self._problem(header, message)
-        incoming = self._incoming(raw, header, keys(message), origin, error)
-        return Admission(header, incoming, message, error, verdict)
+        problem, verdict = self._problem(header, message)
+        incoming = self._incoming(raw, header, keys(message), origin, problem)
+        return Admission(header, incoming, message, problem, verdict)
 
     def _problem(self, header: Header, message: Message) -> tuple[FhirError | None, Verdict]:
         if not header.control_id:

@@ -16,7 +16,7 @@ from gateway.channels.mllp import Answer
 from gateway.ingest.kind import Admission, Kind, Level, Origin, Verdict
 from gateway.ingest.lanes import Lanes
 from gateway.ingest.process import Processor
-from gateway.journal import Done, Entry, Incoming, Journal, Receipt
+from gateway.journal import Done, Entry, Incoming, Journal, Receipt, State
 from gateway.journal.journal import conflict
 from gateway.metrics import Metrics
 from terminology.issues import FhirError, Issue, TooLarge, Unavailable
@@ -209,6 +209,7 @@ class Intake:
         if receipt.outcome == "repeat":
             await self.journal.settled()
         entry = self.journal.entry(receipt.id) if receipt.outcome == "repeat" else None
+        state: State
         if entry is not None and entry.state in ("stored", "parked"):
             self._ends.pop(receipt.id, None)
             state, detail = entry.state, entry.detail

@@ -16,7 +16,7 @@ import apsw
 import msgspec
 
 from gateway.journal.detail import issue_row
-from gateway.journal.entry import Done, Entry, Incoming, Receipt
+from gateway.journal.entry import Done, Entry, Incoming, Receipt, State
 from gateway.journal.listing import COLUMNS, Filter, Page, entries, to_entry
 from gateway.journal.schema import connect
 from gateway.journal.writer import Writer
@@ -97,6 +97,9 @@ class Journal:
     def counts(self) -> dict[str, int]:
         return self._reader.counts()
 
+    def count(self, state: State) -> int:
+        return self._reader.counts().get(state, 0)
+
     def close(self) -> None:
         self._writer.close()
         self._reader.close()
@@ -115,7 +118,7 @@ class Journal:
         problem, outcome = message.problem, "new"
         if message.control_id and problem is None:
             identity = (message.source, message.control_id, message.hash)
-            (other,) = connection.execute(OTHER, identity).fetchone()
+            other = connection.execute(OTHER, identity).get
             if other is not None and message.received - other < self.reuse_ms:
                 problem, outcome = issue_row(conflict(message).issues[0]), "conflict"
         state = "parked" if problem is not None else "received"
@@ -132,7 +135,7 @@ class Journal:
     def _known_again(self, connection: apsw.Connection, message: Incoming, id: int, state: Any) -> Receipt:
         """The same content again. One that was refused for what is no longer wrong gets its chance."""
         if state == "parked" and message.problem is None:
-            (detail,) = connection.execute("select detail from message where id = ?", (id,)).fetchone()
+            detail: str = connection.execute("select detail from message where id = ?", (id,)).get
             codes = [row.get("code") for row in msgspec.json.decode(detail).get("issues", ())]
             if codes == [CONFLICT]:
                 return Receipt(id, "conflict", "parked")
@@ -155,7 +158,7 @@ class Reader:
                 return None
             raw = None
             if with_raw:
-                (raw,) = self._connection.execute("select bytes from raw where id = ?", (id,)).fetchone()
+                raw = self._connection.execute("select bytes from raw where id = ?", (id,)).get
             return to_entry(row, raw)
 
     def entries(self, wanted: Filter, *, before: int | None = None, count: int = 50) -> Page:
@@ -184,7 +187,7 @@ class Reader:
             rows = self._connection.execute(
                 "select state, count(*) from message where state <> 'stored' group by state"
             )
-            return dict(rows.fetchall())
+            return {str(state): int(number) for state, number in rows}
 
     def close(self) -> None:
         with self._lock:

@@ -55,9 +55,16 @@ def entries(connection: apsw.Connection, wanted: Filter, *, before: int | None, 
 
 def to_entry(row: Sequence[Any], raw: bytes | None = None) -> Entry:
     """One row of COLUMNS as an Entry."""
-    *start, keys, request_id, received, state, attempts, next_attempt, size, detail = row
+    id, kind, channel, peer, source, control_id, event = row[:7]
+    keys, request_id, received, state, attempts, next_attempt, size, detail = row[7:]
     return Entry(
-        *start,
+        id,
+        kind,
+        channel,
+        peer,
+        source,
+        control_id,
+        event,
         tuple(keys.split("\n")) if keys else (),
         request_id,
         received,

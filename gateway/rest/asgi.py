@@ -50,7 +50,7 @@ class Rest:
             method=scope["method"],
             path=scope["path"][len(self.prefix) + 1 :],
             headers=headers,
-            request_id=_request_id(headers),
+            request_id=request_id_of(headers),
         )
         try:
             self._complete(request, scope)
@@ -151,6 +151,7 @@ async def _send(send: Send, request: Request, response: Response, body: bytes) -
     await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
 
-def _request_id(headers: dict[str, str]) -> str:
+def request_id_of(headers: dict[str, str]) -> str:
+    """Return the caller's X-Request-Id when it is safe to log, else a new one."""
     given = headers.get("x-request-id")
     return given if given and REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

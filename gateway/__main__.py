@@ -1,0 +1,5 @@
+"""`python -m gateway` is `hutong`."""
+
+from gateway.cli import main
+
+main()

@@ -1,0 +1,175 @@
+"""The one place that builds a gateway: settings in, running parts out."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.channels.http import Messages
+from gateway.channels.mllp import Limits, Mllp, tls_context
+from gateway.front import App, Front
+from gateway.ingest.active import ActiveMaps
+from gateway.ingest.hl7v2 import Hl7v2, Maps
+from gateway.ingest.intake import Intake
+from gateway.ingest.kind import Kind
+from gateway.ingest.process import Processor, Retry
+from gateway.journal import Journal
+from gateway.lock import DataLock
+from gateway.metrics import Metrics
+from gateway.operations.registry import ROWS, Operations
+from gateway.rest import context as rest
+from gateway.rest.asgi import Rest
+from gateway.rest.respond_async import Jobs
+from gateway.settings import Settings
+from gateway.store.protocol import Store
+from terminology.fhirjson import Json
+from terminology.issues import FhirError, Unavailable
+
+DRAIN_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything that runs. `start` makes it receive and process, `close` lets it finish."""
+
+    settings: Settings
+    store: Store
+    journal: Journal
+    intake: Intake
+    metrics: Metrics
+    mllp: Mllp | None
+    asgi: Front
+    lock: DataLock | None
+    started: float
+    mllp_port: int | None = None
+
+    async def start(self) -> None:
+        """Process what an earlier run left, and listen for MLLP; raises Unavailable when the port is taken."""
+        self.intake.start()
+        if self.mllp is None:
+            return
+        settings = self.settings
+        tls = None
+        if settings.mllp_tls_cert is not None and settings.mllp_tls_key is not None:
+            tls = tls_context(
+                settings.mllp_tls_cert, settings.mllp_tls_key, client_ca=settings.mllp_tls_client_ca
+            )
+        try:
+            self.mllp_port = await self.mllp.start(settings.host, settings.mllp_port, tls=tls)
+        except OSError as error:
+            raise port_taken(settings.host, settings.mllp_port, error, option="mllp-port") from None
+
+    async def close(self) -> None:
+        if self.mllp is not None:
+            await self.mllp.stop(seconds=DRAIN_SECONDS)
+        await self.intake.close()
+        await self.store.close()
+        self.journal.close()
+        if self.lock is not None:
+            self.lock.close()
+
+
+async def build(settings: Settings, *, with_mllp: bool = True, maps: Maps | None = None) -> Gateway:
+    """Return a gateway over the data folder of `settings`; raises BusinessRule when another process holds it.
+
+    `maps` stands in for the active maps of the settings.
+    """
+    lock = DataLock(settings.data)
+    try:
+        return await _build(settings, lock, maps or ActiveMaps(settings), with_mllp=with_mllp)
+    except BaseException:
+        lock.close()
+        raise
+
+
+async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: bool) -> Gateway:
+    started = time.time()
+    metrics = Metrics()
+    store = await open_store(settings)
+    journal = Journal(
+        settings.data,
+        control_id_reuse_hours=settings.control_id_reuse_hours,
+        min_free_mib=settings.min_free_mib,
+    )
+    kinds = build_kinds(settings, maps)
+    retry = Retry(settings.retry_attempts, settings.retry_seconds)
+    processor = Processor(kinds, store, journal, metrics=metrics, retry=retry, zone=settings.zone)
+    intake = Intake(kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes)
+    mllp = _mllp(settings, intake, kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
+    metrics.gauge("hutong_backlog", "Messages in memory that wait to be processed.", lambda: intake.backlog)
+    metrics.gauge(
+        "hutong_mllp_open", "Open MLLP connections.", lambda: len(mllp.connections) if mllp is not None else 0
+    )
+    metrics.gauge(
+        "hutong_messages_failed", "Messages that failed and are tried again.", lambda: journal.count("failed")
+    )
+    metrics.gauge(
+        "hutong_messages_parked", "Messages that wait for a person.", lambda: journal.count("parked")
+    )
+    context = rest.Context(
+        store=store,
+        operations=Operations(ROWS),
+        jobs=Jobs(),
+        validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
+    )
+    parts: dict[str, App] = {
+        "fhir": Rest(context, base=settings.base_url or None),
+        "messages": Messages(intake, journal),
+    }
+    front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
+    return Gateway(settings, store, journal, intake, metrics, mllp, front, lock, started)
+
+
+def build_kinds(settings: Settings, maps: Maps) -> dict[str, Kind]:
+    """Return the kinds of messages by the name of `POST /messages/{kind}`."""
+    hl7v2 = Hl7v2(
+        maps,
+        clock=lambda: datetime.now(settings.zone),
+        fallback_charset=settings.fallback_charset or None,
+    )
+    return {"hl7v2": hl7v2}
+
+
+async def open_store(settings: Settings) -> Store:
+    """Return the store that the settings name."""
+    if settings.store == "memory":
+        from gateway.store.memory import MemoryStore
+
+        return MemoryStore()
+    if settings.store == "sqlite":
+        from gateway.store.sqlite import SqliteStore
+
+        return SqliteStore(settings.data / "store.sqlite")
+    from gateway.store.postgres import PostgresStore
+
+    return await PostgresStore.connect(settings.store)
+
+
+def port_taken(host: str, port: int, error: OSError, *, option: str) -> Unavailable:
+    return Unavailable("HT-CLI-13", host=host, port=port, detail=error.strerror or str(error), option=option)
+
+
+def _mllp(settings: Settings, intake: Intake, kind: Kind, metrics: Metrics) -> Mllp:
+    limits = Limits(
+        bytes=settings.message_max_bytes,
+        pending=settings.mllp_pending,
+        connections=settings.mllp_connections,
+        idle_seconds=settings.mllp_idle_seconds,
+        frame_seconds=settings.mllp_frame_seconds,
+    )
+
+    def refuse(raw: bytes, error: FhirError) -> bytes | None:
+        metrics.messages.add("mllp", "reject")
+        return kind.refuse(raw, error)
+
+    return Mllp(intake.receive, refuse, limits=limits, metrics=metrics)
+
+
+def _pages() -> Any:
+    from gateway.pages import build_pages
+
+    return build_pages()
+
+
+def _health(started: float) -> Json:
+    return {"status": "ok", "uptime_seconds": round(time.time() - started, 1)}

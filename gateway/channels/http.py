@@ -1,0 +1,291 @@
+"""`/messages`: send a message of any kind, and see what became of every message.
+
+POST /messages/{kind} · GET /messages · GET /messages/{id} · GET /messages/{id}/raw · POST /messages/{id}/replay ·
+GET /messages/unmapped. A thin ASGI application, like the FHIR routes (docs/design.md, decision 9).
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
+from gateway.ingest.intake import Intake, Taken
+from gateway.journal import Entry, Filter, Journal, State
+from gateway.journal.entry import STATES
+from gateway.rest.asgi import request_id_of
+from gateway.rest.outcomes import STATUS, outcome
+from gateway.rest.request import Request
+from terminology.fhirjson import Json, encode
+from terminology.issues import FhirError, InvalidInput, Issue, NotAllowed, NotFound, TooLarge
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Reply = tuple[int, bytes, dict[str, str]]
+
+JSON = "application/json; charset=utf-8"
+FHIR_JSON = "application/fhir+json; charset=utf-8; fhirVersion=4.0"
+SECONDS = 60.0
+WAIT_SECONDS = 30.0
+NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+INSTANT = "2026-03-15T08:00:00+08:00"
+
+
+class Messages:
+    """The ASGI application of `/messages`; `prefix` is where it is mounted."""
+
+    def __init__(self, intake: Intake, journal: Journal, *, prefix: str = "/messages") -> None:
+        self.intake, self.journal, self.prefix = intake, journal, prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request = Request(
+            method=scope["method"],
+            path=scope["path"][len(self.prefix) :].strip("/"),
+            query=scope["query_string"].decode("latin-1"),
+            headers=headers,
+            request_id=request_id_of(headers),
+        )
+        client = scope.get("client") or ("?", 0)
+        try:
+            status, body, more = await self._answer(request, receive, f"{client[0]}:{client[1]}")
+        except FhirError as error:
+            status, body, more = _refused(error, request)
+        fields = {"X-Request-Id": request.request_id, "Content-Length": str(len(body)), **more}
+        rows = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+        await send({"type": "http.response.start", "status": status, "headers": rows})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+
+    async def _answer(self, request: Request, receive: Receive, peer: str) -> Reply:
+        parts = request.path.split("/") if request.path else []
+        is_reading = request.method in ("GET", "HEAD")
+        match parts:
+            case [] if is_reading:
+                return await self._list(request)
+            case ["unmapped"] if is_reading:
+                return await self._unmapped(request)
+            case [id] if NUMBER.fullmatch(id) and is_reading:
+                return _json(shown(self._entry(id)))
+            case [id, "raw"] if NUMBER.fullmatch(id) and is_reading:
+                entry = self._entry(id)
+                return 200, entry.raw or b"", {"Content-Type": self.intake.kinds[entry.kind].media_type}
+            case [id, "replay"] if NUMBER.fullmatch(id) and request.method == "POST":
+                return await self._replay(self._entry(id))
+            case ["replay"] if request.method == "POST":
+                return await self._replay_all(request)
+            case [kind] if request.method == "POST" and not NUMBER.fullmatch(kind):
+                return await self._take(kind, await self._body(request, receive), request, peer)
+        allowed = (
+            "POST" if parts and parts[-1] == "replay" else "GET, HEAD" if not parts else "GET, HEAD, POST"
+        )
+        raise NotAllowed("HT-MSG-14", method=request.method, path=request.path[:80], allowed=allowed)
+
+    async def _take(self, kind: str, raw: bytes, request: Request, peer: str) -> Reply:
+        """The acknowledgement is the body; its verdict is the status. `?wait=stored` answers when it is processed."""
+        if kind not in self.intake.kinds:
+            known = ", ".join(self.intake.kinds)
+            first = next(iter(self.intake.kinds))
+            raise NotFound("HT-MSG-11", kind=kind[:40], known=known, known_first=first)
+        if not raw:
+            raise InvalidInput("HT-MSG-13")
+        speaker = self.intake.kinds[kind]
+        wants_fhir = "fhir+json" in request.headers.get("accept", "")
+        try:
+            taken = await self.intake.take(
+                raw, kind=kind, channel="http", peer=peer, request_id=request.request_id
+            )
+        except FhirError as error:
+            self.intake.metrics.messages.add("http", "reject")
+            answer = None if wants_fhir else speaker.refuse(raw[:4096], error)
+            if answer is None:
+                raise
+            return STATUS[type(error)], answer, {"Content-Type": speaker.media_type}
+        ends = [self.intake.end_of(id) for row in taken if (id := _under_way(row)) is not None]
+        answer_now = self.intake.respond(speaker, taken)
+        if request.param("wait") == "stored" and ends:
+            await asyncio.wait(ends, timeout=WAIT_SECONDS)
+        status = max(STATUS[type(row.error)] if row.error else 200 for row in taken)
+        kept = [row.receipt.id for row in taken if row.receipt is not None]
+        headers = {"Content-Type": speaker.media_type}
+        if kept:
+            headers["Location"] = f"{self.prefix}/{kept[0]}"
+            headers["X-Message-Id"] = ", ".join(str(id) for id in kept[:100])
+        if wants_fhir and status != 200:
+            issues = [issue for row in taken for issue in row.issues]
+            return status, encode(outcome(issues, request)), {**headers, "Content-Type": FHIR_JSON}
+        body = answer_now.now
+        if body is None and answer_now.later is not None:
+            # Enhanced mode without accept acknowledgement: the application one is the answer.
+            body = await answer_now.later
+        elif answer_now.later is not None:
+            cast(Any, answer_now.later).close()
+        return (status, body, headers) if body else (202 if status == 200 else status, b"", headers)
+
+    async def _list(self, request: Request) -> Reply:
+        wanted, before, count = read_filter(request)
+        page = await self.journal.entries(wanted, before=before, count=count)
+        answer: Json = {"messages": [shown(entry) for entry in page.entries]}
+        if page.next is not None:
+            kept = [(name, value) for name, value in request.params if name != "before"]
+            query = "&".join(
+                f"{_quote(name)}={_quote(value)}" for name, value in [*kept, ("before", str(page.next))]
+            )
+            answer["next"] = f"{self.prefix}?{query}"
+        return _json(answer)
+
+    async def _unmapped(self, request: Request) -> Reply:
+        count = _whole(request, "count", 100)
+        rows = await self.journal.unmapped(
+            domain=request.param("domain"), count=min(count, 1000), offset=_whole(request, "offset", 0)
+        )
+        return _json({"unmapped": rows})
+
+    async def _replay(self, entry: Entry) -> Reply:
+        end = self.intake.end_of(entry.id)
+        await self.intake.replay([entry.id])
+        await asyncio.wait([end], timeout=WAIT_SECONDS)
+        if end.done():
+            done = end.result()
+            return _json(shown(replace(entry, state=done.state, detail=done.detail, raw=None)))
+        return _json(shown(replace(entry, state="received", detail={}, raw=None)), status=202)
+
+    async def _replay_all(self, request: Request) -> Reply:
+        """Everything that the filter finds, oldest first, so that the order is kept; at most 10,000 at once."""
+        wanted, before, _ = read_filter(request)
+        ids: list[int] = []
+        while len(ids) < 10_000:
+            page = await self.journal.entries(wanted, before=before, count=500)
+            ids += [entry.id for entry in page.entries]
+            before = page.next
+            if before is None:
+                break
+        await self.intake.replay(sorted(ids))
+        return _json({"replayed": len(ids), "complete": before is None}, status=202)
+
+    def _entry(self, id: str) -> Entry:
+        entry = self.journal.entry(int(id), with_raw=True)
+        if entry is None:
+            raise NotFound("HT-MSG-10", id=id)
+        return entry
+
+    async def _body(self, request: Request, receive: Receive) -> bytes:
+        limit = self.intake.limit
+        length = request.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > limit:
+            raise TooLarge("HT-MSG-05", limit=limit)
+        parts: list[bytes] = []
+        size, has_more = 0, True
+        try:
+            async with asyncio.timeout(SECONDS):
+                while has_more:
+                    message = await receive()
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    has_more = bool(message.get("more_body"))
+                    if size > limit:
+                        raise TooLarge("HT-MSG-05", limit=limit)
+        except TimeoutError:
+            raise TooLarge("HT-REST-52", seconds=SECONDS) from None
+        return b"".join(parts)
+
+
+def shown(entry: Entry) -> Json:
+    """Return a message as lists and `show` give it: everything but its bytes."""
+    row: Json = {
+        "id": entry.id,
+        "state": entry.state,
+        "received": datetime.fromtimestamp(entry.received / 1000)
+        .astimezone()
+        .isoformat(timespec="milliseconds"),
+        "kind": entry.kind,
+        "event": entry.event,
+        "source": entry.source,
+        "control_id": entry.control_id,
+        "channel": entry.channel,
+        "peer": entry.peer,
+        "request_id": entry.request_id,
+        "size": entry.size,
+        "attempts": entry.attempts,
+        **entry.detail,
+    }
+    if entry.next_attempt:
+        row["next_attempt"] = (
+            datetime.fromtimestamp(entry.next_attempt / 1000).astimezone().isoformat(timespec="seconds")
+        )
+    return row
+
+
+def read_filter(request: Request) -> tuple[Filter, int | None, int]:
+    """Return the filter, the id to go on before, and the page size of a list request; raises InvalidInput."""
+    state = request.param("state")
+    if state is not None and state not in (*STATES, "trouble"):
+        expected = " | ".join((*STATES, "trouble"))
+        raise InvalidInput("HT-MSG-12", name="state", value=state[:40], expected=expected)
+    instants = {name: _instant(request, name) for name in ("since", "until")}
+    wanted = Filter(
+        state=_state(state),
+        trouble=state == "trouble",
+        source=request.param("source"),
+        event=request.param("event"),
+        control_id=request.param("control_id"),
+        request_id=request.param("request_id"),
+        key=request.param("patient"),
+        since=instants["since"],
+        until=instants["until"],
+    )
+    before = _whole(request, "before", 0) or None
+    return wanted, before, _whole(request, "count", 50)
+
+
+def _state(text: str | None) -> State | None:
+    return next((state for state in STATES if state == text), None)
+
+
+def _instant(request: Request, name: str) -> int | None:
+    text = request.param(name)
+    if text is None:
+        return None
+    try:
+        # A "+" of an unescaped offset arrives as a space.
+        value = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    except ValueError:
+        raise InvalidInput("HT-MSG-12", name=name, value=text[:40], expected=INSTANT) from None
+    return int((value if value.tzinfo else value.astimezone()).timestamp() * 1000)
+
+
+def _whole(request: Request, name: str, default: int) -> int:
+    text = request.param(name)
+    if text is None:
+        return default
+    if not NUMBER.fullmatch(text):
+        raise InvalidInput("HT-MSG-12", name=name, value=text[:40], expected="0, 1, 2 …")
+    return int(text)
+
+
+def _quote(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+def _under_way(row: Taken) -> int | None:
+    receipt = row.receipt
+    is_new = receipt is not None and receipt.outcome == "new" and receipt.state == "received"
+    return receipt.id if receipt is not None and is_new else None
+
+
+def _json(value: Json, *, status: int = 200) -> Reply:
+    return status, encode(value), {"Content-Type": JSON}
+
+
+def _refused(error: FhirError, request: Request) -> Reply:
+    more = {"Content-Type": FHIR_JSON}
+    if isinstance(error, NotAllowed):
+        more["Allow"] = str(error.issues[0].values.get("allowed", "GET"))
+    return STATUS[type(error)], encode(outcome(_all(error.issues), request)), more
+
+
+def _all(issues: Sequence[Issue]) -> Sequence[Issue]:
+    return issues[:100]

@@ -1,0 +1,164 @@
+"""The table of commands: name, where it lives, and its help in both languages.
+
+A new command is a row here and a file beside this one with the function; docs/operations has its page. Only the
+command that is called is imported: `hutong --help` imports none.
+"""
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from gateway.cli.speech import language, say, table
+from terminology.issues import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One command. `function`: "module:name"; `group`: the word it stands under, "" for the top."""
+
+    name: str
+    function: str
+    zh: str
+    en: str
+    group: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return (self.group, self.name) if self.group else (self.name,)
+
+
+ROWS = (
+    Row("serve", "serve:serve", "启动网关：HTTP 与 MLLP。", "Run the gateway: HTTP and MLLP."),
+    Row(
+        "demo",
+        "demo:demo",
+        "演示：启动网关，发送示例消息，展示它们变成了什么。",
+        "Start a gateway, send it the sample messages, show what they became.",
+    ),
+    Row("receive", "receive:receive", "接收文件中的消息。", "Take the messages of files."),
+    Row(
+        "list", "messages:list_messages", "列出消息，最新的在前。", "List messages, newest first.", "messages"
+    ),
+    Row(
+        "show",
+        "messages:show",
+        "显示一条消息及其去向。",
+        "Show one message and what became of it.",
+        "messages",
+    ),
+    Row("replay", "messages:replay", "重新处理消息。", "Process messages again.", "messages"),
+    Row(
+        "unmapped",
+        "messages:unmapped",
+        "列出没有对照的本地编码。",
+        "List the local codes that no table translates.",
+        "messages",
+    ),
+    Row("run", "map:run", "试运行一个映射，不写入。", "Map a message without storing anything.", "map"),
+    Row("test", "map:test", "运行映射自带的测试。", "Run the tests that maps carry.", "map"),
+    Row(
+        "doctor",
+        "doctor:doctor",
+        "检查环境、数据与端口，并给出修复办法。",
+        "Check environment, data and ports, and say how to fix them.",
+    ),
+)
+
+# The words of the option parser, as a Chinese reader sees them.
+CHINESE = {
+    "Usage: ": "用法：",
+    "[OPTIONS]": "[选项]",
+    "Options:": "选项：",
+    "Arguments:": "参数：",
+    "Show this message and exit.": "显示帮助。",
+    "[default: ": "[默认：",
+    "[required]": "[必填]",
+    "  [default:": "  [默认：",
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; raises FhirError for what the caller gave wrong."""
+    row, rest = find(arguments)
+    if row is None:
+        return _without_command(rest)
+    import typer
+
+    module, _, name = row.function.partition(":")
+    function: Callable[..., Any] = getattr(import_module(f"gateway.cli.{module}"), name)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(row.name, cls=_command_class(), help=say(row.zh, row.en))(function)
+    usage_error: Any = typer.BadParameter.__bases__[0]
+    try:
+        code = app(args=list(rest), prog_name=" ".join(("hutong", *row.words)), standalone_mode=False)
+    except usage_error as error:
+        detail = error.format_message()
+        raise InvalidInput("HT-CLI-19", detail=detail, command=" ".join(row.words)) from None
+    return code if isinstance(code, int) else 0
+
+
+def find(arguments: Sequence[str]) -> tuple[Row | None, Sequence[str]]:
+    """Return the command that the first words name and what follows them."""
+    for length in (2, 1):
+        words = tuple(arguments[:length])
+        for row in ROWS:
+            if row.words == words:
+                return row, arguments[length:]
+    return None, arguments
+
+
+def overview(group: str = "") -> str:
+    """Return the list of commands."""
+    rows = [row for row in ROWS if row.group == group or not group]
+    names = [("hutong " + " ".join(row.words), say(row.zh, row.en)) for row in rows]
+    title = say(
+        "Hutong 互通：县域医共体 FHIR 网关与术语服务",
+        "Hutong: FHIR gateway and terminology service of a county medical community",
+    )
+    end = say(
+        "每个命令可加 --help 查看用法，加 --json 得到 JSON。\n返回码：0 正常，1 有问题待处理，2 用法错误，3 暂不可用。",
+        "Each command has --help, and --json for programs.\nExit codes: 0 ok, 1 findings, 2 usage, 3 unavailable.",
+    )
+    return f"{title}\n\n{table(names)}\n\n{end}"
+
+
+def _without_command(arguments: Sequence[str]) -> int:
+    groups = {row.group for row in ROWS}
+    first = arguments[0] if arguments else ""
+    if first in ("--version", "-V"):
+        print(f"hutong {version()}")
+        return 0
+    is_asking = not arguments or arguments[-1] in ("--help", "-h", "help")
+    if is_asking or (first in groups and len(arguments) == 1):
+        print(overview(first if first in groups else ""))
+        return 0 if arguments and is_asking else 2
+    name = " ".join(arguments[: 2 if first in groups else 1])
+    known = [" ".join(row.words) for row in ROWS]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    raise InvalidInput("HT-CLI-18", name=name[:80], near=near[0] if near else "--help")
+
+
+def version() -> str:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("hutong")
+    except PackageNotFoundError:
+        return "(source)"
+
+
+def _command_class() -> Any:
+    from typer.core import TyperCommand
+
+    class Command(TyperCommand):
+        def get_help(self, ctx: Any) -> str:
+            text = str(super().get_help(ctx))
+            if language() == "zh":
+                for english, chinese in CHINESE.items():
+                    text = text.replace(english, chinese)
+            return text
+
+    return Command
