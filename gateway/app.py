@@ -8,7 +8,6 @@ from typing import Any
 from gateway.channels.http import Messages
 from gateway.channels.mllp import Limits, Mllp, tls_context
 from gateway.front import App, Front
-from gateway.ingest.active import ActiveMaps
 from gateway.ingest.hl7v2 import Hl7v2, Maps
 from gateway.ingest.intake import Intake
 from gateway.ingest.kind import Kind
@@ -76,7 +75,7 @@ async def build(settings: Settings, *, with_mllp: bool = True, maps: Maps | None
     """
     lock = DataLock(settings.data)
     try:
-        return await _build(settings, lock, maps or ActiveMaps(settings), with_mllp=with_mllp)
+        return await _build(settings, lock, maps or active_maps(settings), with_mllp=with_mllp)
     except BaseException:
         lock.close()
         raise
@@ -128,6 +127,15 @@ def build_kinds(settings: Settings, maps: Maps) -> dict[str, Kind]:
         fallback_charset=settings.fallback_charset or None,
     )
     return {"hl7v2": hl7v2}
+
+
+def active_maps(settings: Settings) -> Maps:
+    """Return the shipped maps with those of the site's folder over them."""
+    from mappings.language.active import ActiveMaps
+    from mappings.language.converters import Sender
+
+    sender = Sender(zone=settings.timezone, fallback_charset=settings.fallback_charset or None)
+    return ActiveMaps(settings.maps, sender=sender)
 
 
 async def open_store(settings: Settings) -> Store:
