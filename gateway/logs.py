@@ -20,6 +20,7 @@ def configure(level: str, format: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("uvicorn.error").setLevel("WARNING")
     # uvicorn's own access log formats every request; hutong_http_requests_total counts them.
     logging.getLogger("uvicorn.access").handlers.clear()
     logging.getLogger("uvicorn.access").propagate = False

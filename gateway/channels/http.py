@@ -5,6 +5,7 @@ GET /messages/unmapped. A thin ASGI application, like the FHIR routes (docs/desi
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Reply = tuple[int, bytes, dict[str, str]]
+
+log = logging.getLogger("gateway.channels.http")
 
 JSON = "application/json; charset=utf-8"
 FHIR_JSON = "application/fhir+json; charset=utf-8; fhirVersion=4.0"
@@ -53,6 +56,10 @@ class Messages:
             status, body, more = await self._answer(request, receive, f"{client[0]}:{client[1]}")
         except FhirError as error:
             status, body, more = _refused(error, request)
+        except Exception:
+            log.exception("request failed", extra={"request_id": request.request_id})
+            issue = Issue("HT-REST-99", {"id": request.request_id}, "fatal")
+            status, body, more = 500, encode(outcome([issue], request)), {"Content-Type": FHIR_JSON}
         fields = {"X-Request-Id": request.request_id, "Content-Length": str(len(body)), **more}
         rows = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
         await send({"type": "http.response.start", "status": status, "headers": rows})

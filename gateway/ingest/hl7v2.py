@@ -103,7 +103,7 @@ class Hl7v2:
             return UnmappableMessage("HT-MSG-02", source="MSH-9"), "error"
         event = f"{header.code}^{header.event}".rstrip("^")
         if not self.maps.handles(header.code, header.event):
-            known = ", ".join(self.maps.events())
+            known = ", ".join(self.maps.events()) or "-"
             return UnmappableMessage("HT-MSG-03", source="MSH-9", event=event[:40], known=known), "reject"
         if header.code in ABOUT_A_PATIENT and message.segment("PID") is None:
             return UnmappableMessage("HT-MSG-04", source="PID", event=event), "error"

@@ -175,7 +175,7 @@ class Intake:
             "message received",
             extra={
                 "request_id": request_id, "channel": channel, "peer": peer, "answer": row.verdict,
-                "event_code": incoming.event if incoming else None, "message": receipt.id if receipt else None,
+                "event_code": incoming.event if incoming else None, "message_id": receipt.id if receipt else None,
                 "outcome": receipt.outcome if receipt else "refused",
                 "codes": [issue.code for issue in row.issues],
             },
@@ -294,8 +294,8 @@ def _taken(row: Admission, receipt: Receipt | None) -> Taken:
 
 def _said(row: Taken) -> str:
     if row.receipt is not None and row.receipt.outcome == "repeat":
-        return f"repeat of {row.receipt.id}"
-    return str(row.receipt.id) if row.receipt is not None else ""
+        return f"repeat of message {row.receipt.id}"
+    return f"message {row.receipt.id}" if row.receipt is not None else ""
 
 
 def _entry(id: int, incoming: Incoming) -> Entry:

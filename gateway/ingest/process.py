@@ -76,7 +76,7 @@ class Processor:
         log.info(
             "message processed",
             extra={
-                "message": entry.id, "request_id": entry.request_id, "event_code": entry.event, "state": done.state,
+                "message_id": entry.id, "request_id": entry.request_id, "event_code": entry.event, "state": done.state,
                 "resources": len(done.detail.get("resources", ())),
                 "milliseconds": round((time.perf_counter() - started) * 1000, 1),
             },
@@ -131,7 +131,7 @@ class Processor:
             log.error(
                 "processing failed",
                 exc_info=error,
-                extra={"request_id": entry.request_id, "message": entry.id},
+                extra={"request_id": entry.request_id, "message_id": entry.id},
             )
             issues, state = (Issue("HT-MSG-20", {"id": entry.request_id}, "fatal"),), "failed"
             if entry.attempts >= self.retry.attempts:

@@ -10,6 +10,7 @@ from gateway.app import Gateway, build
 from gateway.settings import Settings
 from tests.gateway.trial_maps import TrialMaps
 
+
 def hl7(
     *,
     control_id: str = "M1",
@@ -32,7 +33,10 @@ def hl7(
         lines.append(f"PID|1||{patient}^^^H1^MR||{name}||19850101|M|||||||||||{card}")
     if event.startswith("ORU"):
         lines.append("OBR|1|REQ1|LAB1|XCG^血常规|||20260315081500")
-        lines += [f"OBX|{number}|NM|{code}^项目^L||{value}|g/L|||||{status}" for number, (code, value, status) in enumerate(obx, 1)]
+        lines += [
+            f"OBX|{number}|NM|{code}^项目^L||{value}|g/L|||||{status}"
+            for number, (code, value, status) in enumerate(obx, 1)
+        ]
     lines += extra
     codec = "gb18030" if "GB" in charset.upper() else "utf-8"
     return "\r".join(lines).encode(codec) + b"\r"
@@ -80,7 +84,10 @@ class Sender:
 
     async def hung_up(self) -> bytes:
         """What still came before the other side closed."""
-        return await asyncio.wait_for(self.reader.read(), 20)
+        try:
+            return await asyncio.wait_for(self.reader.read(), 20)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         self.writer.close()

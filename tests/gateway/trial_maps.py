@@ -13,7 +13,9 @@ ID_CARD = "urn:test:id-card"
 PATIENT = Rule("patient", "Patient", write="merge", match_by_identifier=True)
 RETIRED = Rule("retired", "Patient", write="link")
 SURVIVOR = Rule("survivor", "Patient", write="link")
-OBSERVATION = Rule("obs", "Observation", ranks={"registered": 0, "preliminary": 1, "final": 3, "corrected": 4})
+OBSERVATION = Rule(
+    "obs", "Observation", ranks={"registered": 0, "preliminary": 1, "final": 3, "corrected": 4}
+)
 ORDER = Rule("request", "ServiceRequest")
 CANCEL = Rule("request", "ServiceRequest", write="status")
 STATUSES = {"P": "preliminary", "F": "final", "C": "corrected"}
@@ -106,7 +108,9 @@ def orders(message: Message, facility: str) -> list[Entry]:
 
 def recency(message: Message) -> str | None:
     text = message.get("MSH-7")
-    return f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}+08:00" if text else None
+    return (
+        f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}+08:00" if text else None
+    )
 
 
 def patient_id(facility: str, number: str | None) -> str:
