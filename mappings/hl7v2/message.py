@@ -216,7 +216,7 @@ def parse(raw: bytes | str | Decoded, *, fallback: str | None = None) -> Message
     continued = 0
     for line in _LINES.split(text) if "\n" in text else text.split("\r"):
         name = line[:3]
-        if line[3:4] != separator or not _NAME.match(name):
+        if line[3:4] != separator or (name not in counts and not _NAME.match(name)):
             if not line or line.isspace() or line == "\x1c":
                 continue
             stripped = line.strip(" \t\x0b\x1c")

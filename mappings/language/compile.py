@@ -70,7 +70,7 @@ class Map:
     ) -> Result:
         """Return what a message (or JSON body, or row) becomes; with `explain` every leaf tells line and fields."""
         is_message = isinstance(record, Message)
-        clears = is_message and any(NULL in segment.line for segment in record.segments)
+        clears = is_message and NULL in record.decoded.text
         if is_message:
             context = Context(
                 sender, translator, delimiters=record.delimiters, codec=record.codec, message=record

@@ -282,6 +282,10 @@ class Generator:
     def _target(self, target: Target, owner: str, level: Level) -> list[str]:
         """Return the lines that set one element of the object `owner`."""
         value = target.value
+        if not self.traced and not isinstance(value, Line) and _is_constant(value):
+            # Built once; results share it (Entry: values below the top level are never changed in place).
+            self.made.constants.append(_frozen(value) if not target.repeats else _frozen_list(value))
+            return [f"{owner}[{target.name!r}] = k{len(self.made.constants) - 1}"]
         if isinstance(value, Line):
             return self._line(target, value, owner, level)
         if isinstance(value, Object) and value.each is None and not target.repeats:
@@ -565,6 +569,24 @@ def _fields(node: Node) -> list[Any]:
 def _label(node: Node, otherwise: str) -> str:
     """Return the source fields of an expression for messages: "OBX-14 or OBR-7"."""
     return " or ".join(dict.fromkeys(str(path) for path in _fields(node))) or otherwise
+
+
+def _frozen(value: Value) -> Any:
+    """Return the JSON value of a constant element."""
+    if isinstance(value, Line):
+        assert isinstance(value.node, Constant)
+        return value.node.value
+    if isinstance(value, Items):
+        return [_frozen(item) for item in value.values]
+    return {
+        target.name: _frozen_list(target.value) if target.repeats else _frozen(target.value)
+        for target in value.targets
+    }
+
+
+def _frozen_list(value: Value) -> list[Any]:
+    found = _frozen(value)
+    return found if isinstance(found, list) else [found]
 
 
 def _is_constant(value: Value) -> bool:

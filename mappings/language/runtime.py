@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from mappings.language.converters import Context
 from mappings.language.document import Place
@@ -12,6 +14,8 @@ from mappings.language.result import Entry, Leaf, Rule, Unmapped
 from terminology.issues import Issue
 
 _CACHE_LIMIT = 20_000
+# A document in OBX-5 is not worth remembering.
+_KEY_LIMIT = 500
 _blake2b = hashlib.blake2b
 
 
@@ -226,6 +230,8 @@ def _table_call(rows: dict[str, Any], name: str, label: str) -> Callable[[Any, C
 
 def _cached_call(site: Site, memory: dict[Any, tuple[Any, tuple[Any, ...]]]) -> Callable[[Any, Context], Any]:
     function, arguments, label = site.converter.function, site.arguments, site.label
+    if site.converter.reads is not None:
+        return _cached_segment_call(site, memory)
 
     def call(value: Any, context: Context) -> Any:
         try:
@@ -237,10 +243,41 @@ def _cached_call(site: Site, memory: dict[Any, tuple[Any, tuple[Any, ...]]]) -> 
             found = function(value, context, *arguments)
             notes = tuple(context.notes[before:])
             del context.notes[before:]
-            if isinstance(value, str):
+            if isinstance(value, str) and len(value) < _KEY_LIMIT:
                 if len(memory) >= _CACHE_LIMIT:
                     memory.clear()
                 memory[str(value)] = (found, notes)
+        if notes:
+            context.notes.extend(_placed(note, label) for note in notes)
+        return found
+
+    return call
+
+
+def _cached_segment_call(
+    site: Site, memory: dict[Any, tuple[Any, tuple[Any, ...]]]
+) -> Callable[[Any, Context], Any]:
+    """The same for a converter that takes a whole segment: the fields that it reads are the key."""
+    function, arguments, label = site.converter.function, site.arguments, site.label
+    reads = site.converter.reads or {}
+
+    def call(segment: Any, context: Context) -> Any:
+        if segment is None:
+            return None
+        fields = segment.fields
+        count = len(fields)
+        key = (segment.name, *[fields[n] if n < count else "" for n in reads.get(segment.name, ())])
+        known = memory.get(key)
+        if known is None:
+            before = len(context.notes)
+            found = function(segment, context, *arguments)
+            known = (found, tuple(context.notes[before:]))
+            del context.notes[before:]
+            if len(memory) >= _CACHE_LIMIT:
+                memory.clear()
+            if sum(map(len, key)) < _KEY_LIMIT:
+                memory[key] = known
+        found, notes = known
         if notes:
             context.notes.extend(_placed(note, label) for note in notes)
         return found
@@ -276,8 +313,11 @@ def _placed(note: Issue | Unmapped, label: str) -> Issue | Unmapped:
 
 def message_instant(text: str | None, context: Context) -> str | None:
     """Return an HL7 v2 date-time with at least a day as an ISO instant with offset, None when it isn't one."""
-    if not text:
-        return None
+    return _instant(text, context.zone) if text else None
+
+
+@lru_cache(maxsize=4096)
+def _instant(text: str, zone: ZoneInfo) -> str | None:
     digits, sign, offset = text, "", ""
     for mark in "+-":
         if mark in text:
@@ -287,14 +327,18 @@ def message_instant(text: str | None, context: Context) -> str | None:
     if not whole.isdigit() or len(whole) not in (8, 10, 12, 14):
         return None
     try:
-        moment = datetime.strptime(whole.ljust(14, "0"), "%Y%m%d%H%M%S")
+        filled = whole.ljust(14, "0")
+        year, month, day, hour, minute, second = (
+            int(filled[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14))
+        )
+        moment = datetime(year, month, day, hour, minute, second)
     except ValueError:
         return None
     if sign and len(offset) == 4 and offset.isdigit():
-        zone = f"{sign}{offset[:2]}:{offset[2:]}"
+        shift = f"{sign}{offset[:2]}:{offset[2:]}"
     else:
-        seconds = context.zone.utcoffset(moment)
+        seconds = zone.utcoffset(moment)
         minutes = int(seconds.total_seconds()) // 60 if seconds is not None else 0
-        zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+        shift = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
     shown = f".{fraction[:6]}" if fraction.isdigit() else ""
-    return f"{moment.isoformat()}{shown}{zone}"
+    return f"{moment.isoformat()}{shown}{shift}"
