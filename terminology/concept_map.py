@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from terminology.canonical import join, split
 from terminology.canonical_status import vurl
+from terminology.check import Check
 from terminology.concept_map_index import elements, sources
 from terminology.fhirjson import Json
 from terminology.inputs import Inputs
 from terminology.issues import InvalidInput, NotFound
-from terminology.membership import Check, is_member, prepare
+from terminology.membership import is_member, prepare
 from terminology.outcome import TerminologyProblem
 from terminology.scope import Scope
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from terminology.concept_status import CONCEPT_PROPERTIES, standards_status, value_of
 from terminology.designations import DISPLAY_USE, STANDARDS_STATUS, Designation, Designations
-from terminology.expansion import Member
 from terminology.fhirjson import Json
 from terminology.languages import known
+from terminology.members import Member
 from terminology.options import Options
 
 _R5 = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ValueSet.expansion"

@@ -3,10 +3,10 @@
 lenient-display-validation turns the error into a warning. Sentences and severities follow the terminology ecosystem.
 """
 
+from terminology.check import Check
 from terminology.designations import Designations
 from terminology.fhirjson import Json
 from terminology.languages import Language
-from terminology.membership import Check
 from terminology.scope import Scope
 from terminology.version_negotiation import add_path
 

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from terminology.canonical_status import vurl, warning
 from terminology.contains import Renderer
-from terminology.expansion import Key, Member, Members, evaluate
+from terminology.expansion import evaluate
 from terminology.fhirjson import Json
+from terminology.members import Key, Member, Members
 from terminology.outcome import TerminologyProblem
 from terminology.scope import Scope
 

@@ -5,17 +5,15 @@ of compose. What was found on the way (inactive, abstract, other version …) go
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from terminology import value_set as compose
 from terminology.canonical import join
-from terminology.canonical_status import note_status, vurl
-from terminology.code_system import CodeSystem
-from terminology.concept_status import standards_status
-from terminology.designations import DISPLAY_USE, Designation, Designations
+from terminology.canonical_status import note_status
+from terminology.check import Check
+from terminology.concept_set import accept, in_concept_set, unknown_code
 from terminology.fhirjson import Json
-from terminology.languages import Language, known
-from terminology.outcome import Findings, TerminologyProblem
+from terminology.languages import known
+from terminology.outcome import TerminologyProblem
 from terminology.scope import Scope
 from terminology.system_inference import infer_system
 from terminology.version_negotiation import (
@@ -24,47 +22,6 @@ from terminology.version_negotiation import (
     negotiate_version,
     note_unknown_system,
 )
-
-VALUE_SET_DEPRECATED = "http://hl7.org/fhir/StructureDefinition/valueset-deprecated"
-
-
-@dataclass
-class Check:
-    """What checking one coding, or the codings of a CodeableConcept, found so far.
-
-    The fields of the second half belong to the coding that is being checked.
-    """
-
-    findings: Findings = field(default_factory=Findings)
-    messages: list[str] = field(default_factory=list)
-    unknown_systems: list[str] = field(default_factory=list)
-    is_inactive: bool = False
-    inactive_path: str = ""
-    inactive_code: str = ""
-    status: str | None = None
-    normal_form: str | None = None
-    implied_system: str | None = None
-
-    designations: Designations = field(default_factory=Designations)
-    version: str | None = None
-    content: str | None = None
-    default_language: Language | None = None
-
-    def next_coding(self) -> None:
-        self.designations = Designations()
-        self.version = self.content = self.default_language = None
-
-    def say(self, text: str) -> None:
-        if text and text not in self.messages:
-            self.messages.append(text)
-
-    def note_status(self, system: CodeSystem, ordinal: int, path: str, code: str) -> None:
-        """Remember whether the code is inactive; the first inactive code of a CodeableConcept is the one reported."""
-        if self.is_inactive:
-            return
-        self.is_inactive = system.is_inactive(ordinal)
-        self.inactive_path, self.inactive_code = path, code
-        self.status = system.status(ordinal)
 
 
 def prepare(scope: Scope, value_set: Json) -> None:
@@ -212,7 +169,7 @@ def _in_part(
     check.default_language = known(found.language) or known("en")
     note_status(scope, check.findings, found.resource, value_set)
     check.content = found.content
-    if _in_concept_set(scope, value_set, part, found, path, code, check, is_exclusion=False):
+    if in_concept_set(scope, value_set, part, found, path, code, check, is_exclusion=False):
         check.version = found.version
         return True
     return False
@@ -250,7 +207,7 @@ def _is_excluded(
                     scope.issue("error", "not-found", "not-found", "UNKNOWN_CODESYSTEM", shown)
                 )
             note_status(scope, check.findings, found.resource, value_set)
-            excluded = found.url == system and _in_concept_set(
+            excluded = found.url == system and in_concept_set(
                 scope, value_set, part, found, path, code, Check(), is_exclusion=True
             )
         for canonical in compose.imports(part):
@@ -260,142 +217,6 @@ def _is_excluded(
         if excluded:
             return True
     return False
-
-
-def _in_concept_set(
-    scope: Scope,
-    value_set: Json,
-    part: Json,
-    system: CodeSystem,
-    path: str,
-    code: str,
-    check: Check,
-    *,
-    is_exclusion: bool,
-) -> bool:
-    ordinal = system.locate(code)
-    listed, filters = compose.listed(part), part.get("filter")
-    if not listed and not filters:
-        if ordinal is None:
-            return _unknown_code(scope, system, path, code, check, is_exclusion=is_exclusion)
-        _note_normal_form(scope, system, ordinal, path, code, check)
-        return _accept(scope, value_set, system, ordinal, path, code, check, is_exclusion=is_exclusion)
-    row = next((row for row in listed if row.get("code") == code), None)
-    if row is not None and ordinal is not None:
-        check.designations.items.extend(_row_designations(row, value_set))
-        if _accept(scope, value_set, system, ordinal, path, code, check, is_exclusion=is_exclusion):
-            _note_deprecation(scope, value_set, row, system, path, code, check)
-            return True
-    if filters and ordinal is not None and ordinal in compose.select(scope, system, part, "include[0]"):
-        return _accept(
-            scope, value_set, system, ordinal, path, code, check, is_exclusion=is_exclusion, by_filter=True
-        )
-    return False
-
-
-def _accept(
-    scope: Scope,
-    value_set: Json,
-    system: CodeSystem,
-    ordinal: int,
-    path: str,
-    code: str,
-    check: Check,
-    *,
-    is_exclusion: bool,
-    by_filter: bool = False,
-) -> bool:
-    """A code of the concept set is a member unless it is abstract or inactive and that isn't wanted."""
-    check.designations.items[:0] = system.designations(ordinal).items
-    options = scope.options
-    place = add_path(path, "code")
-    if is_exclusion:
-        return True
-    if not options.allows_abstract and system.is_abstract(ordinal):
-        if not options.membership_only:
-            check.findings.add(
-                scope.issue("error", "business-rule", "code-rule", "ABSTRACT_CODE_NOT_ALLOWED", system.url, code, path=place)
-            )  # fmt: skip
-        return False
-    if system.is_inactive(ordinal) and (compose.excludes_inactive(value_set) or options.active_only):
-        words = "not active" if options.message_language == "en" else "已停用"
-        issue = scope.issue(
-            "error", "business-rule", "code-rule", "STATUS_CODE_WARNING_CODE", words, code, path=place
-        )
-        check.findings.add(issue)
-        check.say(issue.text)
-        if not options.membership_only:
-            check.is_inactive, check.inactive_path, check.inactive_code = True, path, code
-            check.status = system.status(ordinal)
-        return False
-    # A code found by a filter brings its status only when it is inactive: deprecation is the include's business.
-    if not by_filter or system.is_inactive(ordinal):
-        check.note_status(system, ordinal, path, code)
-    return True
-
-
-def _unknown_code(
-    scope: Scope, system: CodeSystem, path: str, code: str, check: Check, *, is_exclusion: bool
-) -> bool:
-    if scope.options.membership_only or is_exclusion:
-        return False
-    place = add_path(path, "code")
-    values = (code, system.url, system.version)
-    if system.content != "complete":
-        check.findings.add(
-            scope.issue(
-                "warning", "code-invalid", "invalid-code", "UNKNOWN_CODE_IN_FRAGMENT", *values, path=place
-            )
-        )
-        return True
-    message_id = "Unknown_Code_in_Version" if system.version else "Unknown_Code_in"
-    check.findings.add_new(
-        scope.issue("error", "code-invalid", "invalid-code", message_id, *values, path=place)
-    )
-    return False
-
-
-def _note_normal_form(
-    scope: Scope, system: CodeSystem, ordinal: int, path: str, code: str, check: Check
-) -> None:
-    right = system.code(ordinal)
-    if right == code:
-        return
-    canonical = join(system.url, system.version)
-    check.findings.add(
-        scope.issue(
-            "information", "business-rule", "code-rule", "CODE_CASE_DIFFERENCE", code, right, canonical,
-            path=add_path(path, "code"),
-        )
-    )  # fmt: skip
-    check.normal_form = right
-
-
-def _note_deprecation(
-    scope: Scope, value_set: Json, row: Json, system: CodeSystem, path: str, code: str, check: Check
-) -> None:
-    status = standards_status(row)
-    if status not in ("withdrawn", "deprecated"):
-        has_mark = any(ext.get("url") == VALUE_SET_DEPRECATED for ext in row.get("extension") or ())
-        status = "deprecated" if has_mark else None
-    if status:
-        check.findings.add(
-            scope.issue(
-                "warning", "business-rule", "code-comment", "CONCEPT_DEPRECATED_IN_VALUESET", system.url, code, status,
-                vurl(value_set), path=add_path(path, "code"),
-            )
-        )  # fmt: skip
-
-
-def _row_designations(row: Json, value_set: Json) -> list[Designation]:
-    """Return the texts that a value set gives a concept: its display, and its designations."""
-    found = []
-    if row.get("display"):
-        found.append(Designation(row["display"].strip(), known(value_set.get("language")), DISPLAY_USE))
-    for item in row.get("designation") or ():
-        if item.get("value"):
-            found.append(Designation(item["value"].strip(), known(item.get("language")), item.get("use")))
-    return found
 
 
 def _in_expansion(
@@ -418,8 +239,8 @@ def _in_expansion(
     check.content, check.version = found.content, found.version
     ordinal = found.locate(code)
     if ordinal is None:
-        return _unknown_code(scope, found, path, code, check, is_exclusion=False)
-    return _accept(scope, value_set, found, ordinal, path, code, check, is_exclusion=False)
+        return unknown_code(scope, found, path, code, check, is_exclusion=False)
+    return accept(scope, value_set, found, ordinal, path, code, check, is_exclusion=False)
 
 
 def _contained(rows: Sequence[Json], system: str, version: str | None, code: str) -> Json | None:

@@ -5,61 +5,27 @@ https://hl7.org/fhir/R4/codesystem-operation-validate-code.html. CodeSystem/$val
 its codes. A negative answer is an answer: `result` false, with issues that say why.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cmp_to_key
+from typing import Any
 
 from terminology.canonical import is_absolute, join
 from terminology.canonical_status import note_status, vurl
 from terminology.canonical_status import shown as shown_url
+from terminology.check import Check
 from terminology.code_system import CodeSystem
+from terminology.coded import Coded, read_coded
 from terminology.display_check import check_display, check_display_of_other
 from terminology.fhirjson import Json
 from terminology.inputs import Inputs
-from terminology.issues import InvalidInput
 from terminology.languages import known
-from terminology.membership import Check, is_member, prepare
-from terminology.outcome import Findings, TerminologyProblem, TxIssue, outcome
+from terminology.membership import is_member, prepare
+from terminology.outcome import TerminologyProblem, TxIssue
 from terminology.scope import Scope
+from terminology.validation_answer import Answer, answer_of, unprepared
 from terminology.version_negotiation import add_path, note_unknown_system, present_versions
-
-Kind = Literal["code", "coding", "codeableConcept"]
+from terminology.versions import compare
 
 NOT_CHECKED = {"UNKNOWN_CODESYSTEM", "UNKNOWN_CODESYSTEM_VERSION", "UNKNOWN_CODESYSTEM_VERSION_NONE"}
-
-# Answers are for people and screens; more codings than this are no concept.
-MAX_CODINGS = 200
-
-
-@dataclass(frozen=True)
-class Coded:
-    """What is to be validated, as a CodeableConcept. `kind`: how it came; `root`: FHIRPath of the input."""
-
-    kind: Kind
-    root: str
-    concept: Json
-
-    @property
-    def codings(self) -> list[Json]:
-        return list(self.concept.get("coding") or ())
-
-    def path(self, number: int) -> str:
-        return f"CodeableConcept.coding[{number}]" if self.kind == "codeableConcept" else self.root
-
-    def element(self, name: str) -> str:
-        """Return the path of an element of the first coding."""
-        return add_path(self.path(0), name)
-
-
-@dataclass
-class Answer:
-    """The parts of the result that come from the coding that is echoed."""
-
-    system: str | None = None
-    code: str | None = None
-    version: str | None = None
-    display: str | None = None
-    path: str | None = None
-    tried: Json = field(default_factory=dict)
 
 
 def validate_in_value_set(scope: Scope, value_set: Json, inputs: Inputs) -> Json:
@@ -71,7 +37,7 @@ def validate_in_value_set(scope: Scope, value_set: Json, inputs: Inputs) -> Json
     except TerminologyProblem as problem:
         if not problem.in_answer:
             raise
-        return _unprepared(scope, coded, problem)
+        return unprepared(scope, coded, problem)
     return _validate(scope, value_set, coded, is_code_system=False)
 
 
@@ -85,31 +51,9 @@ def validate_in_code_system(scope: Scope, system: CodeSystem | None, inputs: Inp
     except TerminologyProblem as problem:
         if not problem.in_answer:
             raise
-        return _unprepared(scope, coded, problem)
+        return unprepared(scope, coded, problem)
     scope.check_supplements()
     return _validate(scope, _all_codes(found), coded, is_code_system=True)
-
-
-def read_coded(inputs: Inputs, *, is_code_system: bool) -> Coded:
-    """Return what is to be validated: codeableConcept, coding, or code with its system."""
-    concept = inputs.concept("codeableConcept")
-    if concept is not None:
-        if len(concept.get("coding") or ()) > MAX_CODINGS:
-            count = len(concept["coding"])
-            raise InvalidInput("HT-TX-12", name="codeableConcept.coding", count=count, limit=MAX_CODINGS)
-        return Coded("codeableConcept", "CodeableConcept", concept)
-    coding = inputs.coding("coding")
-    if coding is not None:
-        return Coded("coding", "Coding", {"coding": [coding]})
-    code = inputs.need("code", "coding", "codeableConcept") if not inputs.has("code") else inputs.need("code")
-    if is_code_system:
-        system, version = inputs.text("url", "system"), inputs.text("version")
-    else:
-        system, version = inputs.text("system"), inputs.text("systemVersion")
-        if not system and not inputs.has("inferSystem"):
-            raise InvalidInput("HT-TX-01", operation=inputs.operation, names="system | inferSystem")
-    parts = {"system": system, "version": version, "code": code, "display": inputs.text("display")}
-    return Coded("code", "", {"coding": [{name: value for name, value in parts.items() if value}]})
 
 
 def _fit_inference(scope: Scope, coded: Coded) -> None:
@@ -158,7 +102,7 @@ def _validate(scope: Scope, value_set: Json, coded: Coded, *, is_code_system: bo
     no_summary = lacks_code and (coded.kind != "codeableConcept" or is_code_system)
     if outcome_so_far is False and not no_summary and (not is_code_system or not check.findings.has_errors):
         _note_summary(scope, value_set, coded, shown, check)
-    return _answer(scope, coded, check, answer, is_found=outcome_so_far)
+    return answer_of(scope, coded, check, answer, is_found=outcome_so_far)
 
 
 def _note_match(scope: Scope, coding: Json, path: str, check: Check, answer: Answer) -> None:
@@ -319,91 +263,6 @@ def _excuse_unchecked(scope: Scope, coded: Coded, matched: set[int], check: Chec
             check.say(excused.text)
 
 
-def _answer(scope: Scope, coded: Coded, check: Check, answer: Answer, *, is_found: bool | None) -> Json:
-    is_concept = coded.kind == "codeableConcept"
-    is_valid = is_found is True and not check.findings.has_errors
-    tried = {} if is_concept else answer.tried
-    rows: list[Json] = [{"name": "result", "valueBoolean": is_valid}]
-    system = answer.system or (check.implied_system if is_found is True else None) or tried.get("system")
-    if system:
-        rows.append({"name": "system", "valueUri": system})
-    cause = "x-unknown-system" if is_found is False else "x-caused-by-unknown-system"
-    if not is_valid:
-        rows.extend({"name": cause, "valueCanonical": unknown} for unknown in check.unknown_systems)
-    if check.normal_form:
-        rows.append({"name": "normalized-code", "valueCode": check.normal_form})
-    code = answer.code or tried.get("code")
-    if code:
-        rows.append({"name": "code", "valueCode": code})
-    version = answer.version or tried.get("version")
-    if version and not (is_concept and answer.code is None):
-        rows.append({"name": "version", "valueString": version})
-    if answer.display and code:
-        rows.append({"name": "display", "valueString": answer.display})
-    _add_status(scope, coded, check, answer, rows)
-    for text in check.findings.error_texts():
-        check.say(text)
-    if check.messages:
-        rows.append({"name": "message", "valueString": "; ".join(sorted(check.messages))})
-    if is_concept:
-        rows.append({"name": "codeableConcept", "valueCodeableConcept": coded.concept})
-    if check.findings.issues:
-        rows.append({"name": "issues", "resource": outcome(check.findings.issues)})
-    return {"resourceType": "Parameters", "parameter": rows}
-
-
-def _add_status(scope: Scope, coded: Coded, check: Check, answer: Answer, rows: list[Json]) -> None:
-    """Report that the code is inactive or deprecated."""
-    status = check.status
-    if check.is_inactive:
-        # Of a CodeableConcept the inactive coding may be another one than the one that is echoed.
-        if coded.kind != "codeableConcept" or (answer.code and check.inactive_path == answer.path):
-            rows.append({"name": "inactive", "valueBoolean": True})
-            if status and status != "inactive":
-                rows.append({"name": "status", "valueCode": status})
-        is_plain = status in ("inactive", "DISCOURAGED")
-        message_id = "INACTIVE_CONCEPT_FOUND" if is_plain else "INACTIVE_CONCEPT_FOUND_ADD"
-        values: tuple[Any, ...] = (status, check.inactive_code, "inactive")
-        path = check.inactive_path or "code"
-    elif status and status.lower() == "deprecated":
-        rows.append({"name": "status", "valueCode": "deprecated"})
-        message_id, values = "DEPRECATED_CONCEPT_FOUND", (status, answer.tried.get("code"))
-        path = coded.root or "code"
-    else:
-        return
-    shown_id = "INACTIVE_CONCEPT_FOUND" if check.is_inactive else message_id
-    issue = scope.issue(
-        "warning", "business-rule", "code-comment", message_id, *values, path=path, shown_id=shown_id
-    )
-    check.say(issue.text)
-    check.findings.add(issue)
-
-
-def _unprepared(scope: Scope, coded: Coded, problem: TerminologyProblem) -> Json:
-    """The value set could not be evaluated at all: the answer is no, and the issue says why."""
-    findings = Findings(list(problem.problems))
-    rows: list[Json] = [
-        {"name": "result", "valueBoolean": False},
-        {"name": "message", "valueString": findings.issues[0].text},
-        {"name": "issues", "resource": outcome(findings.issues)},
-    ]
-    if coded.kind == "codeableConcept":
-        rows.append({"name": "codeableConcept", "valueCodeableConcept": coded.concept})
-    elif coded.codings:
-        coding = coded.codings[0]
-        if coding.get("system"):
-            rows.append({"name": "system", "valueUri": coding["system"]})
-            found = scope.code_system(coding["system"], coding.get("version"))
-            version = coding.get("version") or (found.version if found is not None else None)
-            if version:
-                rows.append({"name": "version", "valueString": version})
-        if coding.get("code"):
-            rows.append({"name": "code", "valueCode": coding["code"]})
-    if problem.unknown_system:
-        rows.append({"name": "x-caused-by-unknown-system", "valueCanonical": problem.unknown_system})
-    return {"resourceType": "Parameters", "parameter": rows}
-
-
 def _code_system(scope: Scope, coded: Coded, inputs: Inputs) -> CodeSystem:
     """Return the code system of CodeSystem/$validate-code; raises a TerminologyProblem that says why there is none."""
     coding = coded.codings[0] if coded.codings else {}
@@ -464,10 +323,6 @@ def _all_codes(system: CodeSystem) -> Json:
 
 def _stated_version(value_set: Json, system: str | None) -> str | None:
     """Return the latest version that the value set names for a code system."""
-    from functools import cmp_to_key
-
-    from terminology.versions import compare
-
     stated = [
         part["version"]
         for part in (value_set.get("compose") or {}).get("include") or ()
