@@ -48,9 +48,8 @@ _KEPT_OF_VALUE_SET = {
 class Renderer:
     """Renders the members of one expansion; collects the properties it used and the supplements that gave texts."""
 
-    def __init__(self, options: Options, *, with_version: bool) -> None:
+    def __init__(self, options: Options) -> None:
         self._options = options
-        self._with_version = with_version
         self._declared: dict[str, str | None] = {}
         self.supplements: dict[str, None] = {}
 
@@ -78,7 +77,7 @@ class Renderer:
             row["abstract"] = True
         if system.is_inactive(ordinal):
             row["inactive"] = True
-        if self._with_version and system.version:
+        if member.shows_version and system.version:
             row["version"] = system.version
         row["code"] = system.code(ordinal)
         designations = self._designations(member)

@@ -41,7 +41,7 @@ def expand(scope: Scope, value_set: Json, *, now: Callable[[], datetime] = lambd
             answer.pop(name, None)
     expansion: Json = {"identifier": f"urn:uuid:{uuid4()}", "timestamp": _instant(now())}
     answer["expansion"] = expansion
-    renderer = Renderer(options, with_version=members.by_version)
+    renderer = Renderer(options)
     contains = _contains(scope, value_set, members, renderer)
     extensions = [*_unclosed(members), *renderer.declarations()]
     if extensions:

@@ -55,6 +55,8 @@ def _evaluate_compose(scope: Scope, value_set: Json, text: str, members: Members
         runs.extend(_include(scope, value_set, part, f"include[{number}]", text, members))
     for exclusion in unwanted:
         runs = [run.without(exclusion) for run in runs]
+    if members.by_version:
+        runs = [replace(run, shows_version=True) for run in runs]
     members.runs = joined(run for run in runs if len(run.ordinals))
 
 
@@ -103,6 +105,9 @@ def _include(scope: Scope, value_set: Json, part: Json, path: str, text: str, me
     if not part.get("system"):
         if not imported:
             return []
+        # The members are those of the first import; the others only restrict it.
+        members.used.update(imported[0].used)
+        members.supplements.update(imported[0].supplements)
         others = [Keys(other.runs) for other in imported[1:]]
         runs = imported[0].runs
         for keys in others:
@@ -197,9 +202,6 @@ def _imports(scope: Scope, value_set: Json, part: Json, text: str, members: Memb
         status = warning(other, value_set)
         if status:
             members.use(status, vurl(other))
-        for name, value in inner.used:
-            members.use(name, value)
-        members.supplements.update(inner.supplements)
         members.reasons.extend(inner.reasons)
         if not canonical.startswith("#"):
             members.use("used-valueset", vurl(other))

@@ -16,12 +16,16 @@ Key = tuple[str, str | None, str]
 
 @dataclass(frozen=True)
 class Member:
-    """One code of a value set. `row`: its compose.include.concept; `value_set`: the one that lists it."""
+    """One code of a value set. `row`: its compose.include.concept; `value_set`: the one that lists it.
+
+    `shows_version`: another version of its code system is a member too, so the version must be told.
+    """
 
     system: CodeSystem
     ordinal: int
     row: Json | None
     value_set: Json
+    shows_version: bool = False
 
     @property
     def code(self) -> str:
@@ -38,13 +42,14 @@ class Run:
     rows: dict[int, Json] = field(default_factory=dict)
     is_whole: bool = False
     is_ranked: bool = False
+    shows_version: bool = False
 
     @property
     def selection(self) -> Selection | None:
         return None if isinstance(self.ordinals, (list, tuple)) else self.ordinals  # type: ignore[return-value]
 
     def member(self, ordinal: int) -> Member:
-        return Member(self.system, ordinal, self.rows.get(ordinal), self.value_set)
+        return Member(self.system, ordinal, self.rows.get(ordinal), self.value_set, self.shows_version)
 
     def without(self, unwanted: "Unwanted") -> "Run":
         """Return the run without what an exclusion names."""

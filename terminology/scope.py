@@ -206,7 +206,7 @@ class Scope:
     def pinned(self, canonical: str) -> str:
         """Return an imported canonical with the version that the version parameters give it."""
         url, version = split(canonical)
-        return join(url, self.version_by_rules(url, version))
+        return canonical if version else join(url, self.version_by_rules(url, None))
 
     @contextmanager
     def entering(self, value_set: Json) -> Iterator[None]:

@@ -15,7 +15,7 @@ WILDCARDS = frozenset({"x", "X", "*"})
 _SEMVER = re.compile(
     r"(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?(?:-([0-9A-Za-z.-]+))?(?:\+([0-9A-Za-z.-]+))?\??"
 )
-_PLAIN_SEMVER = re.compile(r"(?:\d+|[xX*])\.(?:\d+|[xX*])\.(?:\d+|[xX*])")
+_THREE_NUMBERS = re.compile(r"(?:\d+|[xX*])\.(?:\d+|[xX*])\.(?:\d+|[xX*])(?:[-+].+)?")
 _DATE = re.compile(r"\d{4}(?:-?(?:0[1-9]|1[0-2])(?:-?(?:0[1-9]|[12]\d|3[01]))?)?(?:T.*)?")
 
 
@@ -25,7 +25,7 @@ def guess(version: str) -> Algorithm | None:
         return "integer"
     if "-" in version and _DATE.fullmatch(version):
         return "date"
-    if _PLAIN_SEMVER.fullmatch(version):
+    if _THREE_NUMBERS.fullmatch(version):
         return "semver"
     return "natural" if any(character.isdigit() for character in version) else None
 
@@ -42,7 +42,7 @@ def matches(pattern: str | None, version: str | None, algorithm: str | None = No
     if not pattern or not version:
         return False
     algorithm = algorithm or guess(version)
-    if algorithm == "semver":
+    if algorithm == "semver" or (has_wildcard(pattern) and _SEMVER.fullmatch(version)):
         return _matches_semver(pattern, version)
     return algorithm != "integer" and version.startswith(pattern)
 
