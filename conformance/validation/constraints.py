@@ -1,0 +1,81 @@
+"""The specification's invariants (https://hl7.org/fhir/R4/conformance-rules.html#constraints), through FHIRPath.
+
+The few that every element or resource carries are written by hand, because they cost more than all others together;
+a property test holds them against the expressions.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from conformance.definitions import Constraint, constraints, structure
+from conformance.validation.run import Node, Run
+from terminology.issues import FhirError
+
+ConstraintCheck = Callable[[Node, Run], None]
+
+# Told by structure.py (ele-1) and contained.py, narrative.py, extensions.py in their own words.
+BY_HAND = frozenset({"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "dom-6", "ref-1", "txt-1", "txt-2"})
+_log = logging.getLogger(__name__)
+
+
+@cache
+def checks_of_type(path: str) -> tuple[ConstraintCheck, ...]:
+    """Return the checks that a type's own definition demands of each of its values."""
+    row = structure(path)
+    if row is None:
+        return ()
+    return tuple(check(constraint, path) for constraint in _rules(tuple(row.elements[0].constraints)))
+
+
+def checks_of_element(numbers: list[int], table_path: str, type_name: str) -> tuple[ConstraintCheck, ...]:
+    """Return the checks that a place demands beyond those of its type."""
+    row = structure(type_name)
+    own = set(row.elements[0].constraints) if row is not None else set()
+    return tuple(check(constraint, table_path) for constraint in _rules(tuple(n for n in numbers if n not in own)))
+
+
+def _rules(numbers: tuple[int, ...]) -> list[Constraint]:
+    rows = constraints()
+    return [rows[number] for number in numbers if rows[number].expression and rows[number].key not in BY_HAND]
+
+
+@cache
+def check(constraint: Constraint, path: str) -> ConstraintCheck:
+    """Return a check of one invariant on values of the type or element at `path`; it is compiled at first use."""
+    holds: list[Callable[[Node, Run], bool]] = []
+
+    def run_check(node: Node, run: Run) -> None:
+        if not holds:
+            holds.append(_compiled(constraint, path))
+        if not holds[0](node, run):
+            run.report(
+                "HT-VAL-30",
+                node.path,
+                "error" if constraint.severity == "error" else "warning",
+                key=constraint.key,
+                human=constraint.human,
+                expression=constraint.expression,
+            )
+
+    return run_check
+
+
+def _compiled(constraint: Constraint, path: str) -> Callable[[Node, Run], bool]:
+    from conformance.validation.expressions import evaluate
+
+    def holds(node: Node, run: Run) -> bool:
+        try:
+            return is_true(evaluate(constraint.expression, path, node, run))
+        except FhirError as problem:
+            # An expression that cannot be evaluated on this value decides nothing; the structure has been told.
+            _log.debug("%s on %s: %s", constraint.key, path, problem)
+            return True
+
+    return holds
+
+
+def is_true(found: list[Any]) -> bool:
+    """An invariant holds when it yields true; an empty collection counts as not violated (fhirpath.html)."""
+    return not (len(found) == 1 and found[0] is False)

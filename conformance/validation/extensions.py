@@ -1,0 +1,114 @@
+"""Extensions (https://hl7.org/fhir/R4/extensibility.html): known or not, where they may stand, and ext-1."""
+
+import re
+from collections.abc import Iterator
+
+from conformance.definitions import base_types
+from conformance.validation.path import Path
+from conformance.validation.run import Node, Run
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+# Published or reserved for examples and tests; a missing definition here is nobody's mistake.
+_EXAMPLES = ("example.org", "example.com/fhir", "acme.com", "nema.org", "http://hl7.org/fhir/tools/", "http://hl7.org/fhir/test/", "http://hl7.org/fhir/StructureDefinition/", "http://terminology.hl7.org/")
+_CROSS_VERSION = re.compile(r"http://hl7\.org/fhir/[1-6]\.[0-9]+/StructureDefinition/extension-\S+")
+
+
+def check_extension(node: Node, run: Run) -> None:
+    """An extension has a value or extensions, an absolute URL, and stands where its definition lets it."""
+    value = node.value
+    has_value = any(name.startswith(("value", "_value")) for name in value)
+    if has_value == ("extension" in value):
+        run.report("HT-VAL-63", node.path)
+    url = node.text("url")
+    if url is None:
+        return
+    if not _ABSOLUTE.fullmatch(url):
+        if node.parent is None or node.parent.type != "Extension":
+            run.report("HT-VAL-64", node.path, url=url[:120])
+        return
+    if "|" in url:
+        run.report("HT-VAL-74", Path(node.path, "url"), url=url[:120])
+        return
+    known = run.registry.profile(url)
+    if known is None:
+        _unknown(url, node, run)
+        return
+    if known.type != "Extension":
+        run.report("HT-VAL-75", node.path, url=url[:120], type=known.type)
+        return
+    _check_modifier(url, known.is_modifier, node, run)
+    _check_context(url, known.context, node, run)
+
+
+def _unknown(url: str, node: Node, run: Run) -> None:
+    if _CROSS_VERSION.fullmatch(url):
+        return
+    is_modifier = node.path.name == "modifierExtension"
+    if run.policy.unknown_extensions == "refuse" and not any(part in url for part in _EXAMPLES):
+        run.report("HT-VAL-60", node.path, url=url[:200])
+    else:
+        # A modifier that nobody knows may turn the meaning of what it stands in (extensibility.html#modifierExtension).
+        run.report("HT-VAL-60", node.path, "warning" if is_modifier else "information", url=url[:200])
+
+
+def _check_modifier(url: str, is_modifier: bool, node: Node, run: Run) -> None:
+    stands_as_modifier = node.path.name == "modifierExtension"
+    if stands_as_modifier != is_modifier:
+        wanted = "modifierExtension" if is_modifier else "extension"
+        run.report("HT-VAL-62", node.path, url=url[:200], wanted=wanted)
+
+
+def _check_context(url: str, contexts: list[tuple[str, str]], node: Node, run: Run) -> None:
+    holder = node.parent
+    if not contexts or holder is None:
+        return
+    names = frozenset(_names(holder))
+    for kind, expression in contexts:
+        if kind == "element" and expression.removeprefix("http://hl7.org/fhir/StructureDefinition/").partition("#")[0] in names:
+            return
+        if kind == "element" and "#" in expression and expression.partition("#")[2] in names:
+            return
+        if kind == "extension" and holder.type == "Extension" and holder.value.get("url") == expression.partition("#")[0]:
+            return
+        if kind == "fhirpath" and _selects(expression, holder, run):
+            return
+    allowed = ", ".join(expression for _, expression in contexts)
+    run.report("HT-VAL-61", node.path, url=url[:200], allowed=allowed)
+
+
+def _names(holder: Node) -> Iterator[str]:
+    """Yield every name by which a context may mean the holder: its type and theirs, its paths."""
+    spec = holder.spec
+    if spec is None:
+        yield from base_types(holder.type)
+        return
+    yield from base_types(spec.type)
+    yield "Element"
+    if spec.type == "BackboneElement":
+        yield holder.table.path
+    owner = holder.parent
+    name = spec.element.name.removesuffix("[x]")
+    trail = name
+    yield spec.element.path
+    yield spec.element.path.removesuffix("[x]")
+    while owner is not None:
+        yield f"{owner.table.path}.{trail}"
+        for base in base_types(owner.table.path)[1:]:
+            yield f"{base}.{trail}"
+        if owner.spec is None:
+            break
+        trail = f"{owner.spec.element.name.removesuffix('[x]')}.{trail}"
+        owner = owner.parent
+
+
+def _selects(expression: str, holder: Node, run: Run) -> bool:
+    """Tell whether a FHIRPath context finds the holder; when it cannot be evaluated, nothing is refused."""
+    from conformance.validation.expressions import evaluate_value
+    from terminology.issues import FhirError
+
+    scope = holder.scope
+    try:
+        found = evaluate_value(expression, scope.type, scope.resource, holder, run)
+    except FhirError:
+        return True
+    return any(item is holder.value or item == holder.value for item in found) or found == [True]

@@ -1,0 +1,389 @@
+"""A profile as a tree: what each element, and each slice of it, must be beyond its base type.
+
+https://hl7.org/fhir/R4/profiling.html. A snapshot is read as it is; a differential is laid over the tree of its base.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from conformance.definitions import Binding, Constraint, Discriminator, Element, Slicing, Structure, TypeRef, constraints, structure
+from terminology.fhirjson import Json
+
+_BASE = "http://hl7.org/fhir/StructureDefinition/"
+_SYSTEM = "http://hl7.org/fhirpath/System."
+_FHIR_TYPE = _BASE + "structuredefinition-fhir-type"
+_MAX_VALUE_SET = _BASE + "elementdefinition-maxValueSet"
+
+
+class Rule:
+    """One element or slice of a profile.
+
+    `value` is (fixed… or pattern…, value), `limits` minValue… and maxValue…; `own` says that the profile tells something
+    that the base type does not. `slices` by name; a reslice stands below its slice.
+    """
+
+    __slots__ = (
+        "binding",
+        "children",
+        "constraints",
+        "content_reference",
+        "has_min",
+        "is_modifier",
+        "limits",
+        "max",
+        "max_length",
+        "max_value_set",
+        "min",
+        "name",
+        "own",
+        "path",
+        "slice_name",
+        "slices",
+        "slicing",
+        "types",
+        "value",
+    )
+
+    def __init__(self, path: str, name: str) -> None:
+        self.path = path
+        self.name = name
+        self.slice_name: str | None = None
+        self.min = 0
+        self.max: int | None = None
+        self.has_min = False
+        self.types: list[TypeRef] = []
+        self.binding: Binding | None = None
+        self.max_value_set: str | None = None
+        self.constraints: list[Constraint] = []
+        self.content_reference: str | None = None
+        self.slicing: Slicing | None = None
+        self.value: tuple[str, Any] | None = None
+        self.limits: dict[str, Any] = {}
+        self.max_length: int | None = None
+        self.is_modifier = False
+        self.own = False
+        self.children: dict[str, Rule] = {}
+        self.slices: dict[str, Rule] = {}
+
+    def copy(self) -> "Rule":
+        new = Rule(self.path, self.name)
+        for slot in Rule.__slots__:
+            value = getattr(self, slot)
+            if slot in ("children", "slices"):
+                value = {key: row.copy() for key, row in value.items()}
+            elif isinstance(value, list):
+                value = list(value)
+            elif isinstance(value, dict):
+                value = dict(value)
+            setattr(new, slot, value)
+        return new
+
+    def walk(self) -> Iterator["Rule"]:
+        open_ = [self]
+        while open_:
+            row = open_.pop()
+            yield row
+            open_.extend(row.children.values())
+            open_.extend(row.slices.values())
+
+
+@dataclass
+class Profile:
+    """`context`: where an extension may stand. `imposed`: profiles that come with this one. `problems`: (code, values)."""
+
+    url: str
+    name: str
+    type: str
+    root: Rule
+    version: str | None = None
+    context: list[tuple[str, str]] = field(default_factory=list)
+    imposed: list[str] = field(default_factory=list)
+    problems: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def is_modifier(self) -> bool:
+        return self.root.is_modifier
+
+    @property
+    def label(self) -> str:
+        return f"{self.url}|{self.version}" if self.version else self.url
+
+
+def from_core(row: Structure) -> Profile:
+    """Return a profile or type of the core package as a tree."""
+    root = Rule(row.elements[0].path, row.elements[0].path)
+    _take_element(root, row.elements[0])
+    base = structure(row.type) if row.derivation == "constraint" else None
+    known = {element.id: element for element in base.elements} if base is not None else {}
+    for element in row.elements[1:]:
+        rule = _place(root, element.id)
+        before = known.get(element.id)
+        _take_element(rule, element)
+        # Where the core type's tree has no such element, the profile reaches into a data type: all of it is its own.
+        rule.own = base is not None and (before is None or _differs(element, before))
+    _inherit_constraints(root, base)
+    return Profile(row.url, row.name, row.type, root, None, [tuple(pair) for pair in row.context])  # type: ignore[misc]  # pairs
+
+
+def _differs(element: Element, base: Element) -> bool:
+    return any(
+        getattr(element, name) != getattr(base, name) for name in ("min", "max", "types", "binding", "slicing", "value")
+    ) or bool(set(element.constraints) - set(base.constraints))
+
+
+def _take_element(rule: Rule, element: Element) -> None:
+    rows = constraints()
+    rule.min, rule.max, rule.has_min = element.min, element.max, True
+    rule.types = list(element.types)
+    rule.binding = element.binding
+    rule.constraints = [rows[number] for number in element.constraints]
+    rule.content_reference = element.content_reference
+    rule.slicing = element.slicing
+    rule.slice_name = element.slice_name
+    rule.value = element.value
+    rule.is_modifier = element.is_modifier
+
+
+def _inherit_constraints(root: Rule, base: Structure | None) -> None:
+    """Leave to the base rules what they check anyway: constraints of the type or of the element's own base."""
+    if base is None:
+        return
+    keys = {row.key for element in base.elements for row in (constraints()[number] for number in element.constraints)}
+    for rule in root.walk():
+        types = [structure(ref.code) for ref in rule.types]
+        inner = {constraints()[number].key for row in types if row is not None for number in row.elements[0].constraints}
+        rule.constraints = [row for row in rule.constraints if row.key not in keys and row.key not in inner]
+
+
+def from_snapshot(resource: Json) -> Profile:
+    """Return the tree of a StructureDefinition's snapshot."""
+    profile = _empty(resource)
+    rows = [row for row in resource["snapshot"].get("element", ()) if isinstance(row, dict) and isinstance(row.get("path"), str)]
+    base = structure(profile.type)
+    core = from_core(base).root if base is not None else None
+    trail: dict[str, str] = {}
+    for row in rows:
+        identifier = element_id(row, trail)
+        rule = _place(profile.root, identifier) if "." in identifier else profile.root
+        take_json(rule, row)
+        before = find(core, identifier) if core is not None else None
+        rule.own = "." in identifier and (before is None or _rule_differs(rule, before))
+    profile.root.own = False
+    _inherit_constraints(profile.root, base)
+    return profile
+
+
+def _rule_differs(rule: Rule, base: Rule) -> bool:
+    return (
+        (rule.min, rule.max) != (base.min, base.max)
+        or {row.code for row in rule.types} != {row.code for row in base.types}
+        or any(row.profiles for row in rule.types)
+        or sorted(t for row in rule.types for t in row.targets) != sorted(t for row in base.types for t in row.targets)
+        or (rule.binding is not None and (base.binding is None or rule.binding.strength != base.binding.strength or rule.binding.value_set.partition("|")[0] != base.binding.value_set.partition("|")[0]))
+        or rule.value is not None
+        or rule.slicing is not None
+        or bool(rule.limits)
+        or rule.max_length is not None
+        or bool({row.key for row in rule.constraints} - {row.key for row in base.constraints})
+    )
+
+
+def lay_over(base: Profile, resource: Json, expand: Any) -> Profile:
+    """Return the base's tree with a StructureDefinition's differential laid over it.
+
+    `expand(rule)` gives the tree of a rule's data type, for differentials that reach into it.
+    """
+    profile = _empty(resource)
+    profile.root = base.root.copy()
+    profile.imposed = [*base.imposed, *(url for url in profile.imposed if url not in base.imposed)]
+    profile.context = profile.context or list(base.context)
+    trail: dict[str, str] = {}
+    differential = resource.get("differential")
+    for row in differential.get("element", ()) if isinstance(differential, dict) else ():
+        if not isinstance(row, dict) or not isinstance(row.get("path"), str):
+            continue
+        identifier = element_id(row, trail)
+        if "." not in identifier:
+            if "slicing" in row:
+                profile.problems.append(("HT-VAL-141", {"path": identifier}))
+            take_json(profile.root, {key: value for key, value in row.items() if key in ("constraint", "isModifier")})
+            continue
+        rule = _place(profile.root, identifier, expand, profile.problems)
+        take_json(rule, row)
+        rule.own = True
+    return profile
+
+
+def _empty(resource: Json) -> Profile:
+    kind = str(resource.get("type", ""))
+    root = Rule(kind, kind)
+    contexts = [
+        (str(row.get("type", "element")), str(row.get("expression", "")))
+        for row in resource.get("context", ())
+        if isinstance(row, dict)
+    ]
+    imposed = [
+        str(row.get("valueCanonical"))
+        for row in resource.get("extension", ())
+        if isinstance(row, dict) and row.get("url") == _BASE + "structuredefinition-imposeProfile"
+    ]
+    version = resource.get("version")
+    return Profile(
+        str(resource.get("url", "")), str(resource.get("name", "")), kind, root, version if isinstance(version, str) else None, contexts, imposed
+    )
+
+
+def element_id(row: Json, trail: dict[str, str]) -> str:
+    """Return an ElementDefinition's id; where the author wrote none, it is made of path and slice names.
+
+    `trail` remembers the id last given to each path, so that children follow their slice.
+    """
+    path, name = row["path"], row.get("sliceName")
+    identifier = row.get("id")
+    parts = [part.partition(":")[0] for part in str(identifier).split(".")]
+    stated = isinstance(identifier, str) and [p.removesuffix("[x]") for p in parts][0] == path.split(".")[0] and len(parts) == len(path.split("."))
+    if not stated:
+        parent, _, last = path.rpartition(".")
+        identifier = f"{trail.get(parent, parent)}.{last}" if parent else last
+        if isinstance(name, str):
+            identifier += f":{name}"
+    elif isinstance(name, str) and ":" not in str(identifier).rpartition(".")[2]:
+        identifier = f"{identifier}:{name}"
+    for known in [key for key in trail if key.startswith(path + ".")]:
+        del trail[known]
+    trail[path] = str(identifier)
+    return str(identifier)
+
+
+def find(root: Rule, identifier: str) -> Rule | None:
+    """Return the rule at an element id, None when the tree has none."""
+    rule: Rule | None = root
+    for step in identifier.split(".")[1:]:
+        name, _, slice_name = step.partition(":")
+        rule = rule.children.get(name) if rule is not None else None
+        if slice_name and rule is not None:
+            rule = _slice_of(rule, slice_name)
+    return rule
+
+
+def _slice_of(rule: Rule, name: str) -> Rule | None:
+    """Return the slice of that name; "a/b" is the reslice of "a"."""
+    if name in rule.slices:
+        return rule.slices[name]
+    stem, slash, _ = name.rpartition("/")
+    above = _slice_of(rule, stem) if slash else None
+    return above.slices.get(name) if above is not None else None
+
+
+def _place(root: Rule, identifier: str, expand: Any = None, problems: list[tuple[str, dict[str, Any]]] | None = None) -> Rule:
+    """Return the rule at an element id; what is missing on the way is created."""
+    rule = root
+    path = root.path
+    for step in identifier.split(".")[1:]:
+        name, _, slice_name = step.partition(":")
+        path = f"{path}.{name}"
+        if expand is not None and not rule.children:
+            _expand(rule, expand)
+        child = rule.children.get(name)
+        if child is None:
+            child, slice_name = _choice(rule, name, slice_name)
+        if child is None:
+            if problems is not None and rule.children and "extension" in rule.children:
+                problems.append(("HT-VAL-142", {"path": identifier}))
+            child = rule.children[name] = Rule(path, name)
+            child.types = []
+        rule = _ensure_slice(child, slice_name) if slice_name else child
+    return rule
+
+
+def _expand(rule: Rule, expand: Any) -> None:
+    inner = expand(rule)
+    if inner is not None:
+        rule.children = {name: row.copy() for name, row in inner.children.items()}
+
+
+def _choice(rule: Rule, name: str, slice_name: str) -> tuple[Rule | None, str]:
+    """`valueQuantity` means the type slice valueQuantity of value[x] (profiling.html#slicing, shortcut)."""
+    for key, row in rule.children.items():
+        stem = key.removesuffix("[x]")
+        if key.endswith("[x]") and name.startswith(stem) and name != key:
+            kind = name[len(stem) :]
+            ref = next((one for one in row.types if one.code[:1].upper() + one.code[1:] == kind), None)
+            if ref is not None:
+                slice_rule = _ensure_slice(row, name)
+                slice_rule.types = slice_rule.types or [ref]
+                if row.slicing is None:
+                    row.slicing = Slicing([Discriminator("type", "$this")], "open", False)
+                row.own = True
+                return row, name
+    return None, slice_name
+
+
+def _ensure_slice(rule: Rule, name: str) -> Rule:
+    stem, slash, _ = name.rpartition("/")
+    if slash and (above := _slice_of(rule, stem)) is not None:
+        rule = above
+    found = rule.slices.get(name)
+    if found is None:
+        found = rule.slices[name] = Rule(rule.path, rule.name)
+        found.slice_name = name
+        found.max = rule.max
+        found.types = [] if rule.name.endswith("[x]") else list(rule.types)
+        found.content_reference = rule.content_reference
+        if rule.name.endswith("[x]"):
+            kind = name.removeprefix(rule.name.removesuffix("[x]"))
+            found.types = [row for row in rule.types if row.code[:1].upper() + row.code[1:] == kind]
+    return found
+
+
+def take_json(rule: Rule, row: Json) -> None:
+    """Take over what an ElementDefinition says."""
+    if isinstance(row.get("min"), int):
+        rule.min, rule.has_min = row["min"], True
+    if isinstance(row.get("max"), str):
+        rule.max = None if row["max"] == "*" else int(row["max"]) if row["max"].isdigit() else rule.max
+    if isinstance(row.get("type"), list):
+        rule.types = [_type_ref(one) for one in row["type"] if isinstance(one, dict)]
+    binding = row.get("binding")
+    if isinstance(binding, dict) and isinstance(binding.get("strength"), str):
+        rule.binding = Binding(binding["strength"], str(binding.get("valueSet") or binding.get("valueSetUri") or ""))
+        for one in binding.get("extension", ()):
+            if isinstance(one, dict) and one.get("url") == _MAX_VALUE_SET:
+                rule.max_value_set = str(one.get("valueCanonical") or one.get("valueUri") or "")
+    for one in row.get("constraint", ()):
+        if isinstance(one, dict) and isinstance(one.get("expression"), str) and all(one.get("key") != old.key for old in rule.constraints):
+            rule.constraints.append(
+                Constraint(str(one.get("key", "")), str(one.get("severity", "error")), str(one.get("human", "")), one["expression"])
+            )
+    slicing = row.get("slicing")
+    if isinstance(slicing, dict):
+        rule.slicing = Slicing(
+            [Discriminator(str(one.get("type")), str(one.get("path"))) for one in slicing.get("discriminator", ()) if isinstance(one, dict)]
+            or (rule.slicing.discriminators if rule.slicing else []),
+            str(slicing.get("rules") or (rule.slicing.rules if rule.slicing else "open")),
+            bool(slicing.get("ordered", False)),
+        )
+    for key, value in row.items():
+        if key.startswith(("fixed", "pattern")) and not key.startswith("_"):
+            rule.value = (key, value)
+        elif key.startswith(("minValue", "maxValue")):
+            rule.limits[key] = value
+    if isinstance(row.get("maxLength"), int):
+        rule.max_length = row["maxLength"]
+    if isinstance(row.get("isModifier"), bool):
+        rule.is_modifier = row["isModifier"]
+    if isinstance(row.get("contentReference"), str):
+        rule.content_reference = row["contentReference"].partition("#")[2]
+    if isinstance(row.get("sliceName"), str):
+        rule.slice_name = row["sliceName"]
+
+
+def _type_ref(row: Json) -> TypeRef:
+    code = str(row.get("code", ""))
+    if code.startswith(_SYSTEM):
+        named = next(
+            (one.get("valueUrl") or one.get("valueUri") for one in row.get("extension", ()) if one.get("url") == _FHIR_TYPE), None
+        )
+        code = str(named or code.removeprefix(_SYSTEM)[:1].lower() + code.removeprefix(_SYSTEM)[1:])
+    return TypeRef(code, list(row.get("profile", ())), list(row.get("targetProfile", ())), None)
