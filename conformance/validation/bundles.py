@@ -44,7 +44,12 @@ def _check_entry(row: Json, path: Path, kind: str | None, run: Run) -> None:
         kind_of = resource.get("resourceType")
         if (match[1], match[2]) != (kind_of, identifier):
             run.report("HT-VAL-102", path, url=url[:200], wanted=f"/{kind_of}/{identifier}")
-    elif url.startswith("urn:uuid:") and isinstance(identifier, str) and _is_uuid(identifier) and url[9:] != identifier.lower():
+    elif (
+        url.startswith("urn:uuid:")
+        and isinstance(identifier, str)
+        and _is_uuid(identifier)
+        and url[9:] != identifier.lower()
+    ):
         run.report("HT-VAL-102", path, "warning", url=url[:200], wanted=identifier)
 
 
@@ -65,10 +70,12 @@ def _check_first(node: Node, kind: str, run: Run) -> None:
     scope = next((row for rows in entries.by_id.values() for row in rows if row.resource is first), None)
     if scope is None:
         return
-    pointers = _composition_pointers(first, path) if kind == "document" else list(objects(first, "focus", path))
+    pointers = (
+        _composition_pointers(first, path) if kind == "document" else list(objects(first, "focus", path))
+    )
     for reference, where in pointers:
         _check_present(reference, where, scope, run)
-    _check_reachable(node, scope, entries, run)
+    _check_reachable(scope, entries, run)
 
 
 def _composition_pointers(composition: Json, path: Path) -> list[tuple[Json, Path]]:
@@ -103,7 +110,7 @@ def _check_present(reference: Json, where: Path, scope: Scope, run: Run) -> None
         run.report("HT-VAL-104", where, reference=text[:200])
 
 
-def _check_reachable(node: Node, first: Scope, entries: Entries, run: Run) -> None:
+def _check_reachable(first: Scope, entries: Entries, run: Run) -> None:
     """documents.html#bundle: everything in a document hangs on its Composition, in either direction of a reference."""
     scopes = [row for rows in entries.by_id.values() for row in rows]
     number = {id(row.resource): place for place, row in enumerate(scopes)}

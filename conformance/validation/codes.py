@@ -163,7 +163,9 @@ class CoreTerminology:
 
     def _in_part(self, part: Json, system: str | None, code: str, seen: frozenset[str]) -> bool | None:
         own = part.get("system")
-        answers: list[bool | None] = [self._member(url, system, code, seen) for url in part.get("valueSet", ())]
+        answers: list[bool | None] = [
+            self._member(url, system, code, seen) for url in part.get("valueSet", ())
+        ]
         if isinstance(own, str):
             if system is not None and own.partition("|")[0] != system:
                 return False
@@ -217,7 +219,11 @@ def _passes_one(system: CodeSystem, code: str, concept: Json, row: Json) -> bool
             return not system.is_under(code, value)
         if operator == "=":
             return value in system.parents.get(code, ()) if name == "parent" else code == value
-    values = [str(item).lower() if isinstance(item, bool) else str(item) for key, item in properties(concept) if key == name]
+    values = [
+        str(item).lower() if isinstance(item, bool) else str(item)
+        for key, item in properties(concept)
+        if key == name
+    ]
     if name in ("display", "code"):
         values = [str(concept.get(name, ""))]
     if operator == "=":
@@ -277,7 +283,12 @@ _VERHOEFF_TURN = (
 def is_snomed_id(code: str) -> bool:
     """6 to 18 digits with a Verhoeff check digit, or a post-coordinated expression of such (SNOMED CT TIG §5)."""
     if any(sign in code for sign in ":+=|") and len(code) < 4000:
-        return all(_is_sctid(found) for found in re.findall(r"(?<![#\d.])\d{6,18}(?![\d.])", re.sub(r"\|[^|]*\||\"[^\"]*\"", " ", code)))
+        return all(
+            _is_sctid(found)
+            for found in re.findall(
+                r"(?<![#\d.])\d{6,18}(?![\d.])", re.sub(r"\|[^|]*\||\"[^\"]*\"", " ", code)
+            )
+        )
     return _is_sctid(code)
 
 
@@ -308,11 +319,17 @@ SHAPES: dict[str, Callable[[str], bool]] = {
     SNOMED: is_snomed_id,
     LOINC: is_loinc,
     LANGUAGES: re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*|[xi]-[A-Za-z0-9-]+").fullmatch,  # type: ignore[dict-item]  # a match is true
-    MEDIA_TYPES: re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+(\s*;\s*[\w!#$&^.+-]+\s*=\s*(\"[^\"]*\"|[^;\s]+))*").fullmatch,  # type: ignore[dict-item]
+    MEDIA_TYPES: re.compile(
+        r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+(\s*;\s*[\w!#$&^.+-]+\s*=\s*(\"[^\"]*\"|[^;\s]+))*"
+    ).fullmatch,  # type: ignore[dict-item]
     CURRENCIES: re.compile(r"[A-Z]{3}").fullmatch,  # type: ignore[dict-item]
     COUNTRIES: re.compile(r"[A-Z]{2,3}|[0-9]{3}").fullmatch,  # type: ignore[dict-item]
-    "http://hl7.org/fhir/sid/icd-10": re.compile(r"[A-Z][0-9][0-9A-Z](\.[0-9A-Zx+*]{1,5})?[+*]?|[A-Z][0-9]{2}-[A-Z][0-9]{2}|[IVX]+").fullmatch,  # type: ignore[dict-item]
-    "http://hl7.org/fhir/sid/icd-10-cm": re.compile(r"[A-Z][0-9][0-9A-Z](\.?[0-9A-Z]{1,4})?|[A-Z][0-9][0-9A-Z]-[A-Z][0-9][0-9A-Z]").fullmatch,  # type: ignore[dict-item]
+    "http://hl7.org/fhir/sid/icd-10": re.compile(
+        r"[A-Z][0-9][0-9A-Z](\.[0-9A-Zx+*]{1,5})?[+*]?|[A-Z][0-9]{2}-[A-Z][0-9]{2}|[IVX]+"
+    ).fullmatch,  # type: ignore[dict-item]
+    "http://hl7.org/fhir/sid/icd-10-cm": re.compile(
+        r"[A-Z][0-9][0-9A-Z](\.?[0-9A-Z]{1,4})?|[A-Z][0-9][0-9A-Z]-[A-Z][0-9][0-9A-Z]"
+    ).fullmatch,  # type: ignore[dict-item]
 }
 # A well-formed code of these is not thereby one of the publisher's.
 _OPEN = frozenset({SNOMED, LOINC, "http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm"})

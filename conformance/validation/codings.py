@@ -44,7 +44,10 @@ def check_coding_value(coding: Json, path: Path, run: Run) -> None:
 
 def _is_value_set(system: str, run: Run) -> bool:
     if "/ValueSet/" in system:
-        return run.registry.find("ValueSet", system) is not None or core_resource("value_sets", system.partition("|")[0]) is not None
+        return (
+            run.registry.find("ValueSet", system) is not None
+            or core_resource("value_sets", system.partition("|")[0]) is not None
+        )
     return False
 
 
@@ -56,7 +59,14 @@ def _check_display(system: str, code: str, display: str, path: Path, run: Run) -
     if not display.isascii() and all(name.isascii() for name in names):
         return
     shown = ", ".join(f"'{name}'" for name in sorted(names)[:5])
-    run.report("HT-VAL-35", Path(path, "display"), display=display[:120], code=code[:80], system=system[:200], names=shown)
+    run.report(
+        "HT-VAL-35",
+        Path(path, "display"),
+        display=display[:120],
+        code=code[:80],
+        system=system[:200],
+        names=shown,
+    )
 
 
 def _folded(text: str) -> str:
@@ -79,7 +89,12 @@ def check_bound(value: Any, type_name: str, strength: str, value_set: str, path:
     codings = codings_of(value, type_name)
     if not codings:
         # terminologies.html#required: text alone does not fulfil a required binding.
-        if strength == "required" and type_name == "CodeableConcept" and isinstance(value, dict) and "coding" not in value:
+        if (
+            strength == "required"
+            and type_name == "CodeableConcept"
+            and isinstance(value, dict)
+            and "coding" not in value
+        ):
             run.report("HT-VAL-33", path, value_set=value_set)
         return
     answers = [_member(run.terminology, value_set, system, code, type_name) for system, code in codings]
@@ -94,7 +109,9 @@ def check_bound(value: Any, type_name: str, strength: str, value_set: str, path:
         run.report("HT-VAL-29", path, "information", value=shown, value_set=value_set)
 
 
-def _member(terminology: Terminology, value_set: str, system: str | None, code: str, type_name: str) -> bool | None:
+def _member(
+    terminology: Terminology, value_set: str, system: str | None, code: str, type_name: str
+) -> bool | None:
     if system is None and type_name != "code":
         return False if terminology.member_of(value_set, None, code) is not None else None
     return terminology.member_of(value_set, system, code)

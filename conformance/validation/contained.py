@@ -10,7 +10,12 @@ from terminology.fhirjson import Json
 def check_contained(node: Node, run: Run) -> None:
     """Contained resources are named, flat, without a life of their own, and somebody points at them."""
     if "contained" not in node.value:
-        if "text" not in node.value and node.scope.held == "" and run.policy.best_practice and "Domain" in _kind(node):
+        if (
+            "text" not in node.value
+            and node.scope.held == ""
+            and run.policy.best_practice
+            and "Domain" in _kind(node)
+        ):
             run.report("HT-VAL-70", node.path, "warning")
         return
     if node.scope.held == "contained":

@@ -1,50 +1,61 @@
 """FHIRPath as the rules use it: on a value inside a resource, with that resource, the bundle and the catalogue around it."""
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from conformance.fhirpath import Host, compile
+from conformance.fhirpath import Expression, Host, compile
 from conformance.validation.references import resolve
-from conformance.validation.run import Node, Run
-
-Compiled = Callable[..., list[Any]]
+from conformance.validation.run import Run, Scope
 
 
-@cache
-def compiled(expression: str, path: str | None) -> Compiled:
+def expression(text: str, path: str | None) -> Expression:
     """Return the expression compiled for values of the type or element at `path`; None when the type is not known."""
-    return compile(expression, path, is_strict=False)
+    return compile(text, path, strict=False)
 
 
-def evaluate(expression: str, path: str | None, node: Node, run: Run) -> list[Any]:
-    """Return what the expression yields on the node's value. Raises FhirError when it cannot be evaluated."""
-    return evaluate_value(expression, path, node.value, node, run)
+def holds(text: str, path: str | None, value: Any, scope: Scope, run: Run, extra: Any = None) -> bool:
+    """Tell whether an invariant is met by a value that stands in the scope's resource.
 
-
-def evaluate_value(expression: str, path: str | None, value: Any, node: Node, run: Run) -> list[Any]:
-    """The same for any value that stands in the node's resource."""
-    scope = node.scope
-    return compiled(expression, path)(
-        value, host=host_of(node, run), resource=scope.resource, rootResource=scope.host.resource
+    Raises FhirError when the expression cannot be read or evaluated.
+    """
+    found = expression(text, path)
+    return found.holds(
+        value,
+        extra=extra,
+        host=host_of(scope, run),
+        resource=scope.resource,
+        rootResource=scope.host.resource,
     )
 
 
-def host_of(node: Node, run: Run) -> Host:
+def evaluate(text: str, path: str | None, value: Any, scope: Scope, run: Run) -> list[Any]:
+    """Return what the expression yields on a value that stands in the scope's resource, as JSON values."""
+    found = expression(text, path)
+    return found(value, host=host_of(scope, run), resource=scope.resource, rootResource=scope.host.resource)
+
+
+def host_of(scope: Scope, run: Run) -> Host:
     """Return the hooks of one resource: what it may reach by resolve(), memberOf() and conformsTo()."""
-    key = ("host", id(node.scope))
+    key = ("host", id(scope.resource))
     known = run.memory.get(key)
     if known is None:
         known = run.memory[key] = Host(
-            resolve=lambda reference: _resource(reference, node, run),
+            resolve=lambda reference: _resource(reference, scope, run),
             member_of=lambda value, value_set: member_of(value, value_set, run),
+            conforms_to=lambda value, url: _conforms(value, url, scope, run),
         )
     return known  # type: ignore[no-any-return]  # the memory holds what its keeper put there
 
 
-def _resource(reference: str, node: Node, run: Run) -> Any:
-    found = resolve(reference, node.scope, run)
+def _resource(reference: Any, scope: Scope, run: Run) -> Any:
+    text = reference.get("reference") if isinstance(reference, dict) else reference
+    found = resolve(text, scope, run) if isinstance(text, str) else []
     return found[0].resource if len(found) == 1 else None
+
+
+def _conforms(value: Any, url: str, scope: Scope, run: Run) -> bool | None:
+    from conformance.validation.profiles import conforms
+
+    return conforms(value, url, scope, run)
 
 
 def member_of(value: Any, value_set: str, run: Run) -> bool | None:

@@ -9,7 +9,16 @@ from conformance.validation.run import Node, Run
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 # Published or reserved for examples and tests; a missing definition here is nobody's mistake.
-_EXAMPLES = ("example.org", "example.com/fhir", "acme.com", "nema.org", "http://hl7.org/fhir/tools/", "http://hl7.org/fhir/test/", "http://hl7.org/fhir/StructureDefinition/", "http://terminology.hl7.org/")
+_EXAMPLES = (
+    "example.org",
+    "example.com/fhir",
+    "acme.com",
+    "nema.org",
+    "http://hl7.org/fhir/tools/",
+    "http://hl7.org/fhir/test/",
+    "http://hl7.org/fhir/StructureDefinition/",
+    "http://terminology.hl7.org/",
+)
 _CROSS_VERSION = re.compile(r"http://hl7\.org/fhir/[1-6]\.[0-9]+/StructureDefinition/extension-\S+")
 
 
@@ -64,11 +73,18 @@ def _check_context(url: str, contexts: list[tuple[str, str]], node: Node, run: R
         return
     names = frozenset(_names(holder))
     for kind, expression in contexts:
-        if kind == "element" and expression.removeprefix("http://hl7.org/fhir/StructureDefinition/").partition("#")[0] in names:
+        if (
+            kind == "element"
+            and expression.removeprefix("http://hl7.org/fhir/StructureDefinition/").partition("#")[0] in names
+        ):
             return
         if kind == "element" and "#" in expression and expression.partition("#")[2] in names:
             return
-        if kind == "extension" and holder.type == "Extension" and holder.value.get("url") == expression.partition("#")[0]:
+        if (
+            kind == "extension"
+            and holder.type == "Extension"
+            and holder.value.get("url") == expression.partition("#")[0]
+        ):
             return
         if kind == "fhirpath" and _selects(expression, holder, run):
             return
@@ -81,6 +97,9 @@ def _names(holder: Node) -> Iterator[str]:
     spec = holder.spec
     if spec is None:
         yield from base_types(holder.type)
+        # R5 names for what R4 has without a common type: resources with a canonical URL.
+        if "url" in holder.table.children:
+            yield from ("CanonicalResource", "MetadataResource")
         return
     yield from base_types(spec.type)
     yield "Element"
@@ -103,12 +122,12 @@ def _names(holder: Node) -> Iterator[str]:
 
 def _selects(expression: str, holder: Node, run: Run) -> bool:
     """Tell whether a FHIRPath context finds the holder; when it cannot be evaluated, nothing is refused."""
-    from conformance.validation.expressions import evaluate_value
+    from conformance.validation.expressions import evaluate
     from terminology.issues import FhirError
 
     scope = holder.scope
     try:
-        found = evaluate_value(expression, scope.type, scope.resource, holder, run)
+        found = evaluate(expression, scope.type, scope.resource, scope, run)
     except FhirError:
         return True
     return any(item is holder.value or item == holder.value for item in found) or found == [True]

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.definitions import Binding, Constraint, Discriminator, Element, Slicing, Structure, TypeRef, constraints, structure
+from conformance.definitions import (
+    Binding,
+    Constraint,
+    Discriminator,
+    Element,
+    Slicing,
+    Structure,
+    TypeRef,
+    constraints,
+    structure,
+)
 from terminology.fhirjson import Json
 
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
@@ -128,7 +138,8 @@ def from_core(row: Structure) -> Profile:
 
 def _differs(element: Element, base: Element) -> bool:
     return any(
-        getattr(element, name) != getattr(base, name) for name in ("min", "max", "types", "binding", "slicing", "value")
+        getattr(element, name) != getattr(base, name)
+        for name in ("min", "max", "types", "binding", "slicing", "value")
     ) or bool(set(element.constraints) - set(base.constraints))
 
 
@@ -149,17 +160,30 @@ def _inherit_constraints(root: Rule, base: Structure | None) -> None:
     """Leave to the base rules what they check anyway: constraints of the type or of the element's own base."""
     if base is None:
         return
-    keys = {row.key for element in base.elements for row in (constraints()[number] for number in element.constraints)}
+    keys = {
+        row.key
+        for element in base.elements
+        for row in (constraints()[number] for number in element.constraints)
+    }
     for rule in root.walk():
         types = [structure(ref.code) for ref in rule.types]
-        inner = {constraints()[number].key for row in types if row is not None for number in row.elements[0].constraints}
+        inner = {
+            constraints()[number].key
+            for row in types
+            if row is not None
+            for number in row.elements[0].constraints
+        }
         rule.constraints = [row for row in rule.constraints if row.key not in keys and row.key not in inner]
 
 
 def from_snapshot(resource: Json) -> Profile:
     """Return the tree of a StructureDefinition's snapshot."""
     profile = _empty(resource)
-    rows = [row for row in resource["snapshot"].get("element", ()) if isinstance(row, dict) and isinstance(row.get("path"), str)]
+    rows = [
+        row
+        for row in resource["snapshot"].get("element", ())
+        if isinstance(row, dict) and isinstance(row.get("path"), str)
+    ]
     base = structure(profile.type)
     core = from_core(base).root if base is not None else None
     trail: dict[str, str] = {}
@@ -179,8 +203,16 @@ def _rule_differs(rule: Rule, base: Rule) -> bool:
         (rule.min, rule.max) != (base.min, base.max)
         or {row.code for row in rule.types} != {row.code for row in base.types}
         or any(row.profiles for row in rule.types)
-        or sorted(t for row in rule.types for t in row.targets) != sorted(t for row in base.types for t in row.targets)
-        or (rule.binding is not None and (base.binding is None or rule.binding.strength != base.binding.strength or rule.binding.value_set.partition("|")[0] != base.binding.value_set.partition("|")[0]))
+        or sorted(t for row in rule.types for t in row.targets)
+        != sorted(t for row in base.types for t in row.targets)
+        or (
+            rule.binding is not None
+            and (
+                base.binding is None
+                or rule.binding.strength != base.binding.strength
+                or rule.binding.value_set.partition("|")[0] != base.binding.value_set.partition("|")[0]
+            )
+        )
         or rule.value is not None
         or rule.slicing is not None
         or bool(rule.limits)
@@ -207,7 +239,10 @@ def lay_over(base: Profile, resource: Json, expand: Any) -> Profile:
         if "." not in identifier:
             if "slicing" in row:
                 profile.problems.append(("HT-VAL-141", {"path": identifier}))
-            take_json(profile.root, {key: value for key, value in row.items() if key in ("constraint", "isModifier")})
+            take_json(
+                profile.root,
+                {key: value for key, value in row.items() if key in ("constraint", "isModifier")},
+            )
             continue
         rule = _place(profile.root, identifier, expand, profile.problems)
         take_json(rule, row)
@@ -230,7 +265,13 @@ def _empty(resource: Json) -> Profile:
     ]
     version = resource.get("version")
     return Profile(
-        str(resource.get("url", "")), str(resource.get("name", "")), kind, root, version if isinstance(version, str) else None, contexts, imposed
+        str(resource.get("url", "")),
+        str(resource.get("name", "")),
+        kind,
+        root,
+        version if isinstance(version, str) else None,
+        contexts,
+        imposed,
     )
 
 
@@ -242,7 +283,9 @@ def element_id(row: Json, trail: dict[str, str]) -> str:
     path, name = row["path"], row.get("sliceName")
     identifier = row.get("id")
     parts = [part.partition(":")[0] for part in str(identifier).split(".")]
-    stated = isinstance(identifier, str) and [p.removesuffix("[x]") for p in parts][0] == path.split(".")[0] and len(parts) == len(path.split("."))
+    stated = (
+        isinstance(identifier, str) and parts[0] == path.split(".")[0] and len(parts) == len(path.split("."))
+    )
     if not stated:
         parent, _, last = path.rpartition(".")
         identifier = f"{trail.get(parent, parent)}.{last}" if parent else last
@@ -276,7 +319,9 @@ def _slice_of(rule: Rule, name: str) -> Rule | None:
     return above.slices.get(name) if above is not None else None
 
 
-def _place(root: Rule, identifier: str, expand: Any = None, problems: list[tuple[str, dict[str, Any]]] | None = None) -> Rule:
+def _place(
+    root: Rule, identifier: str, expand: Any = None, problems: list[tuple[str, dict[str, Any]]] | None = None
+) -> Rule:
     """Return the rule at an element id; what is missing on the way is created."""
     rule = root
     path = root.path
@@ -331,10 +376,20 @@ def _ensure_slice(rule: Rule, name: str) -> Rule:
         found.max = rule.max
         found.types = [] if rule.name.endswith("[x]") else list(rule.types)
         found.content_reference = rule.content_reference
+        found.children = {key: _shell(row) for key, row in rule.children.items()}
         if rule.name.endswith("[x]"):
             kind = name.removeprefix(rule.name.removesuffix("[x]"))
             found.types = [row for row in rule.types if row.code[:1].upper() + row.code[1:] == kind]
     return found
+
+
+def _shell(rule: Rule) -> Rule:
+    """Return a copy that demands nothing itself: the unsliced element has been checked with the original."""
+    new = rule.copy()
+    for row in new.walk():
+        row.own = False
+        row.value, row.constraints, row.limits, row.max_length = None, [], {}, None
+    return new
 
 
 def take_json(rule: Rule, row: Json) -> None:
@@ -347,19 +402,34 @@ def take_json(rule: Rule, row: Json) -> None:
         rule.types = [_type_ref(one) for one in row["type"] if isinstance(one, dict)]
     binding = row.get("binding")
     if isinstance(binding, dict) and isinstance(binding.get("strength"), str):
-        rule.binding = Binding(binding["strength"], str(binding.get("valueSet") or binding.get("valueSetUri") or ""))
+        rule.binding = Binding(
+            binding["strength"], str(binding.get("valueSet") or binding.get("valueSetUri") or "")
+        )
         for one in binding.get("extension", ()):
             if isinstance(one, dict) and one.get("url") == _MAX_VALUE_SET:
                 rule.max_value_set = str(one.get("valueCanonical") or one.get("valueUri") or "")
     for one in row.get("constraint", ()):
-        if isinstance(one, dict) and isinstance(one.get("expression"), str) and all(one.get("key") != old.key for old in rule.constraints):
+        if (
+            isinstance(one, dict)
+            and isinstance(one.get("expression"), str)
+            and all(one.get("key") != old.key for old in rule.constraints)
+        ):
             rule.constraints.append(
-                Constraint(str(one.get("key", "")), str(one.get("severity", "error")), str(one.get("human", "")), one["expression"])
+                Constraint(
+                    str(one.get("key", "")),
+                    str(one.get("severity", "error")),
+                    str(one.get("human", "")),
+                    one["expression"],
+                )
             )
     slicing = row.get("slicing")
     if isinstance(slicing, dict):
         rule.slicing = Slicing(
-            [Discriminator(str(one.get("type")), str(one.get("path"))) for one in slicing.get("discriminator", ()) if isinstance(one, dict)]
+            [
+                Discriminator(str(one.get("type")), str(one.get("path")))
+                for one in slicing.get("discriminator", ())
+                if isinstance(one, dict)
+            ]
             or (rule.slicing.discriminators if rule.slicing else []),
             str(slicing.get("rules") or (rule.slicing.rules if rule.slicing else "open")),
             bool(slicing.get("ordered", False)),
@@ -383,7 +453,12 @@ def _type_ref(row: Json) -> TypeRef:
     code = str(row.get("code", ""))
     if code.startswith(_SYSTEM):
         named = next(
-            (one.get("valueUrl") or one.get("valueUri") for one in row.get("extension", ()) if one.get("url") == _FHIR_TYPE), None
+            (
+                one.get("valueUrl") or one.get("valueUri")
+                for one in row.get("extension", ())
+                if one.get("url") == _FHIR_TYPE
+            ),
+            None,
         )
         code = str(named or code.removeprefix(_SYSTEM)[:1].lower() + code.removeprefix(_SYSTEM)[1:])
     return TypeRef(code, list(row.get("profile", ())), list(row.get("targetProfile", ())), None)

@@ -9,7 +9,9 @@ from conformance.validation.path import Path
 from conformance.validation.run import Node, Run, Scope, objects
 from terminology.fhirjson import Json
 
-_RESTFUL = re.compile(r"((?:https?|ftp)://\S+/)?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?(?:#\S*)?")
+_RESTFUL = re.compile(
+    r"((?:https?|ftp)://\S+/)?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?(?:#\S*)?"
+)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?\S+")
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
@@ -88,7 +90,9 @@ def _in_entries(reference: str, host: Scope, container: Scope, entries: Entries)
     unversioned = f"{server or ''}{kind}/{identifier}"
     base = server or _server_of(host, container)
     if base:
-        found = entries.by_url.get(f"{base}{kind}/{identifier}" + (f"/_history/{version}" if version else ""), [])
+        found = entries.by_url.get(
+            f"{base}{kind}/{identifier}" + (f"/_history/{version}" if version else ""), []
+        )
         if not found and version:
             found = [
                 row
@@ -144,7 +148,13 @@ def check_reference(node: Node, run: Run) -> None:
         _check_other_form(node, reference, run)
         return
     if not match[1] and not is_resource(match[2]):
-        run.report("HT-VAL-41", node.path, type=match[2], targets=", ".join(_shown(node)) or "–", reference=reference[:80])
+        run.report(
+            "HT-VAL-41",
+            node.path,
+            type=match[2],
+            targets=", ".join(_shown(node)) or "–",
+            reference=reference[:80],
+        )
         return
     stated = node.text("type")
     if stated is not None and is_resource(stated) and stated != match[2]:
@@ -174,7 +184,13 @@ def _check_type(node: Node, type_name: str | None, run: Run) -> None:
     allowed = target_types(spec.targets)
     if allowed is not None and type_name not in allowed:
         reference = node.text("reference") or type_name
-        run.report("HT-VAL-41", node.path, type=type_name, targets=", ".join(sorted(allowed)), reference=reference[:80])
+        run.report(
+            "HT-VAL-41",
+            node.path,
+            type=type_name,
+            targets=", ".join(sorted(allowed)),
+            reference=reference[:80],
+        )
 
 
 def _shown(node: Node) -> list[str]:

@@ -36,7 +36,11 @@ class ProfileRegistry:
         kind, url, identifier = resource.get("resourceType"), resource.get("url"), resource.get("id")
         if not isinstance(kind, str):
             return False
-        keys = [key for key in (url, f"{kind}/{identifier}" if isinstance(identifier, str) else None) if isinstance(key, str)]
+        keys = [
+            key
+            for key in (url, f"{kind}/{identifier}" if isinstance(identifier, str) else None)
+            if isinstance(key, str)
+        ]
         for key in keys:
             rows = self._resources.setdefault((kind, key), [])
             rows[:] = [row for row in rows if row.get("version") != resource.get("version")]
@@ -62,7 +66,10 @@ class ProfileRegistry:
             try:
                 self._load_one(name, body)
             except FhirError as error:
-                problems.extend(Issue("HT-VAL-96", {"file": name, "problem": row.text("en")}, "warning", None, row.source) for row in error.issues)
+                problems.extend(
+                    Issue("HT-VAL-96", {"file": name, "problem": row.text("en")}, "warning", None, row.source)
+                    for row in error.issues
+                )
         return problems
 
     def _load_one(self, name: str, body: bytes) -> None:
@@ -91,6 +98,20 @@ class ProfileRegistry:
     def is_supplement(self, system: str) -> bool:
         found = self.find("CodeSystem", system)
         return found is not None and found.get("content") == "supplement"
+
+    def global_profiles(self, type_name: str) -> list[str]:
+        """Return the profiles that loaded implementation guides put on every resource of a type."""
+        guides = {
+            id(rows[0]): rows[0]
+            for (kind, _), rows in self._resources.items()
+            if kind == "ImplementationGuide"
+        }
+        return [
+            str(row["profile"])
+            for guide in guides.values()
+            for row in guide.get("global", ())
+            if isinstance(row, dict) and row.get("type") == type_name and "profile" in row
+        ]
 
     def profile(self, canonical: str) -> Profile | None:
         """Return a profile or extension; None when nobody defined it. Its `problems` tell what is wrong with it."""
@@ -127,7 +148,11 @@ class ProfileRegistry:
             if base is None:
                 problem = ("HT-VAL-144", {"url": url, "base": base_url})
         if base is None:
-            base = from_core(fallback) if fallback is not None else Profile(base_url, kind, kind, Rule(kind, kind))
+            base = (
+                from_core(fallback)
+                if fallback is not None
+                else Profile(base_url, kind, kind, Rule(kind, kind))
+            )
         found = lay_over(base, resource, self._expand)
         found.problems = [*base.problems, *([problem] if problem else []), *found.problems]
         return found
@@ -170,7 +195,11 @@ def read_package(body: bytes) -> Iterator[tuple[str, bytes]]:
         with tarfile.open(fileobj=io.BytesIO(body)) as archive:
             for member in archive:
                 name = member.name
-                if not member.isfile() or not name.endswith(".json") or name.rpartition("/")[2] in ("package.json", ".index.json"):
+                if (
+                    not member.isfile()
+                    or not name.endswith(".json")
+                    or name.rpartition("/")[2] in ("package.json", ".index.json")
+                ):
                     continue
                 if "/example" in name or name.endswith(".schema.json") or name.startswith("package/other/"):
                     continue

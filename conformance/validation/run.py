@@ -38,7 +38,9 @@ class Scope:
 
     __slots__ = ("_contained", "entry", "held", "parent", "path", "resource", "type")
 
-    def __init__(self, resource: Json, path: Path, parent: "Scope | None", held: str, entry: Json | None) -> None:
+    def __init__(
+        self, resource: Json, path: Path, parent: "Scope | None", held: str, entry: Json | None
+    ) -> None:
         self.resource = resource
         self.type: str = resource["resourceType"]
         self.path = path
@@ -90,7 +92,9 @@ class Node:
 
     __slots__ = ("parent", "path", "scope", "spec", "table", "value")
 
-    def __init__(self, value: Json, table: Table, path: Path, scope: Scope, spec: Spec | None, parent: "Node | None") -> None:
+    def __init__(
+        self, value: Json, table: Table, path: Path, scope: Scope, spec: Spec | None, parent: "Node | None"
+    ) -> None:
         self.value = value
         self.table = table
         self.path = path
@@ -131,7 +135,9 @@ class Run:
     # Findings that several rules of one run share, keyed by who keeps them.
     memory: dict[Any, Any] = field(default_factory=dict)
 
-    def report(self, code: str, path: Path | str | None, severity: Severity = "error", **values: Any) -> None:
+    def report(
+        self, code: str, path: Path | str | None, severity: Severity = "error", /, **values: Any
+    ) -> None:
         if len(self.issues) < MAX_ISSUES:
             self.issues.append(Issue(code, values, severity, str(path) if path is not None else None))
 

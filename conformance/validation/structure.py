@@ -33,7 +33,7 @@ class _Walk:
     def __init__(self) -> None:
         self.issues: list[Issue] = []
 
-    def report(self, code: str, path: Path | None, **values: Any) -> None:
+    def report(self, code: str, path: Path | None, /, **values: Any) -> None:
         self.issues.append(Issue(code, values, "error", str(path) if path else None))
 
     def resource(self, value: Json, path: Path, depth: int) -> None:

@@ -18,10 +18,18 @@ _UUID = re.compile(PATTERNS["uuid"])
 _OID = re.compile(PATTERNS["oid"])
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
-_KINDS = ("Questionnaire", "ValueSet", "CodeSystem", "StructureDefinition", "Measure", "Library", "ConceptMap")
+_KINDS = (
+    "Questionnaire",
+    "ValueSet",
+    "CodeSystem",
+    "StructureDefinition",
+    "Measure",
+    "Library",
+    "ConceptMap",
+)
 
 
-def check_uri(value: Any, path: Path, node: Node, spec: Spec, run: Run) -> None:
+def check_uri(value: Any, path: Path, _node: Node, _spec: Spec, run: Run) -> None:
     """urn:uuid: and urn:oid: keep their own forms; oid: and uuid: alone are no URIs (datatypes.html#uri)."""
     if value.startswith("urn:uuid:"):
         if not _UUID.fullmatch(value):
@@ -56,14 +64,16 @@ def kind_of(canonical: str, run: Run) -> str | None:
         if run.registry.find(kind, canonical) is not None:
             return kind
     plain = canonical.partition("|")[0]
-    if profile(plain) is not None or (plain.startswith(_BASE) and structure(plain.removeprefix(_BASE)) is not None):
+    if profile(plain) is not None or (
+        plain.startswith(_BASE) and structure(plain.removeprefix(_BASE)) is not None
+    ):
         return "StructureDefinition"
     if core_resource("value_sets", plain) is not None:
         return "ValueSet"
     return "CodeSystem" if core_resource("code_systems", plain) is not None else None
 
 
-def check_string(value: Any, path: Path, node: Node, spec: Spec, run: Run) -> None:
+def check_string(value: Any, path: Path, _node: Node, _spec: Spec, run: Run) -> None:
     """Markup in a plain string may be run by a careless display (security.html#narrative)."""
     if "<" in value and _TAG.search(value):
         run.report("HT-VAL-58", path, "error" if run.policy.html_in_strings == "refuse" else "warning")

@@ -25,7 +25,9 @@ class Plan:
         self.table: Table = table(path)
         self.rules: tuple[Rule, ...] = (*TYPE_RULES.get(path, ()), *ELEMENT_RULES.get(path, ()))
         self.checks: tuple[ConstraintCheck, ...] = checks_of_type(path)
-        self.members: dict[str, Member] = {name: Member(spec, path) for name, spec in self.table.children.items()}
+        self.members: dict[str, Member] = {
+            name: Member(spec, path) for name, spec in self.table.children.items()
+        }
 
 
 class Member:
@@ -40,7 +42,9 @@ class Member:
         self.place_rules: tuple[Rule, ...] = tuple(
             rule for applies, rule in PLACE_RULES if spec.shape == COMPLEX and applies(spec)
         )
-        self.checks: tuple[ConstraintCheck, ...] = checks_of_element(spec.element.constraints, spec.table_path, spec.type)
+        self.checks: tuple[ConstraintCheck, ...] = checks_of_element(
+            spec.element.constraints, spec.table_path, spec.type
+        )
 
 
 @cache
@@ -48,7 +52,9 @@ def plan(path: str) -> Plan:
     return Plan(path)
 
 
-def visit_resource(value: Json, path: Path, parent: Scope | None, held: str, entry: Json | None, run: Run) -> None:
+def visit_resource(
+    value: Json, path: Path, parent: Scope | None, held: str, entry: Json | None, run: Run
+) -> None:
     """Apply the rules to a resource and everything in it."""
     name = value.get("resourceType")
     if not isinstance(name, str) or not is_resource(name):
