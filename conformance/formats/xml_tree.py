@@ -50,13 +50,9 @@ def parse_tree(body: bytes) -> Node:
     try:
         reader.parser.Parse(body, True)
     except expat.ExpatError as problem:
-        place = {"line": problem.lineno, "column": problem.offset + 1}
-        raise InvalidInput(
-            "HT-FMT-06",
-            source="line {line} column {column}".format(**place),
-            problem=expat.ErrorString(problem.code),
-            **place,
-        ) from None
+        line, column = problem.lineno, problem.offset + 1
+        source, wording = f"line {line} column {column}", expat.ErrorString(problem.code)
+        raise InvalidInput("HT-FMT-06", source=source, problem=wording, line=line, column=column) from None
     except (ValueError, LookupError) as problem:  # an encoding that expat does not read
         raise InvalidInput("HT-FMT-06", line=1, column=1, problem=str(problem)) from None
     return reader.root

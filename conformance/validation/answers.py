@@ -59,7 +59,7 @@ def check_answer(
     if allowed is not None and type_name not in allowed:
         run.report("HT-VAL-164", where, wanted=" | ".join(allowed), found=type_name)
         return
-    _check_options(question, kind, value, type_name, path, where, questionnaire, scope, run)
+    _check_options(question, kind, value, type_name, path, where, questionnaire, run)
     _check_limits(question, value, where, run)
     if isinstance(value, str):
         _check_text(question, value, where, run)
@@ -89,7 +89,6 @@ def _check_options(
     path: Path,
     where: Path,
     questionnaire: Json,
-    scope: Scope,
     run: Run,
 ) -> None:
     options = question.get("answerOption")
@@ -113,8 +112,8 @@ def _check_options(
 def _is_option(value: Any, option: Any) -> bool:
     if isinstance(value, dict) and isinstance(option, dict):
         if "reference" in option:
-            return value.get("reference") == option["reference"]
-        return value.get("code") == option.get("code") and value.get("system") == option.get("system")
+            return bool(value.get("reference") == option["reference"])
+        return (value.get("code"), value.get("system")) == (option.get("code"), option.get("system"))
     return bool(value == option)
 
 
@@ -171,7 +170,7 @@ def _matches(pattern: str, value: str) -> bool | None:
     if len(pattern) > 300 or len(value) > 2000:
         return None
     try:
-        return re.fullmatch(pattern, value) is not None
+        return bool(re.fullmatch(pattern, value))
     except re.error:
         return None
 
@@ -194,9 +193,10 @@ def _check_quantity(question: Json, value: Json, where: Path, run: Run) -> None:
         )
     for value_set in extensions(question, _BASE + "questionnaire-unitValueSet"):
         code = value.get("code")
-        if isinstance(value_set, str) and isinstance(code, str):
-            if run.terminology.member_of(value_set, value.get("system"), code) is False:
-                run.report("HT-VAL-171", where, value=_shown(value), wanted=value_set)
+        if not isinstance(value_set, str) or not isinstance(code, str):
+            continue
+        if run.terminology.member_of(value_set, value.get("system"), code) is False:
+            run.report("HT-VAL-171", where, value=_shown(value), wanted=value_set)
 
 
 def _check_attachment(question: Json, value: Json, path: Path, run: Run) -> None:

@@ -218,7 +218,7 @@ def _passes_one(system: CodeSystem, code: str, concept: Json, row: Json) -> bool
         if operator == "is-not-a":
             return not system.is_under(code, value)
         if operator == "=":
-            return value in system.parents.get(code, ()) if name == "parent" else code == value
+            return bool(value in system.parents.get(code, ()) if name == "parent" else code == value)
     values = [
         str(item).lower() if isinstance(item, bool) else str(item)
         for key, item in properties(concept)
@@ -229,7 +229,8 @@ def _passes_one(system: CodeSystem, code: str, concept: Json, row: Json) -> bool
     if operator == "=":
         return value in values
     if operator in ("in", "not-in"):
-        return any(item in [one.strip() for one in value.split(",")] for item in values) == (operator == "in")
+        listed = {one.strip() for one in value.split(",")}
+        return any(item in listed for item in values) == (operator == "in")
     if operator == "exists":
         return bool(values) == (value == "true")
     if operator == "regex":

@@ -43,7 +43,9 @@ def _kind(node: Node) -> str:
 
 def _check_meta(row: Json, path: Path, run: Run) -> None:
     meta = row.get("meta")
-    for name in ("versionId", "lastUpdated", "security") if isinstance(meta, dict) else ():
+    if not isinstance(meta, dict):
+        return
+    for name in ("versionId", "lastUpdated", "security"):
         if name in meta:
             run.report("HT-VAL-72", path, name=name)
 

@@ -43,7 +43,7 @@ def host_of(scope: Scope, run: Run) -> Host:
             member_of=lambda value, value_set: member_of(value, value_set, run),
             conforms_to=lambda value, url: _conforms(value, url, scope, run),
         )
-    return known  # type: ignore[no-any-return]  # the memory holds what its keeper put there
+    return known
 
 
 def _resource(reference: Any, scope: Scope, run: Run) -> Any:

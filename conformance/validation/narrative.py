@@ -225,7 +225,7 @@ def _all_anchors(node: Node, run: Run) -> set[str]:
                 open_.extend(item for name, item in current.items() if name != "resource")
             elif isinstance(current, list):
                 open_.extend(current)
-    return known  # type: ignore[no-any-return]  # the memory holds what its keeper put there
+    return known
 
 
 def _character(match: re.Match[str]) -> str:

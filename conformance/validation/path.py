@@ -12,7 +12,7 @@ class Path(NamedTuple):
 
     parent: "Path | None"
     name: str
-    index: int | None = None
+    index: int | None = None  # type: ignore[assignment]  # shadows tuple.index, which nobody asks a path
     kind: str | None = None
 
     def __str__(self) -> str:

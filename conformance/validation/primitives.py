@@ -176,7 +176,11 @@ def json_kind(value: Any) -> str:
         return "boolean"
     if isinstance(value, int | float | Decimal):
         return "number"
-    return {dict: "object", list: "array", str: "string"}.get(type(value), "null")
+    if isinstance(value, dict):
+        return "object"
+    if isinstance(value, list):
+        return "array"
+    return "string" if isinstance(value, str) else "null"
 
 
 _CHECKS: dict[str, Check] = {

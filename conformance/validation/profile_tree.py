@@ -120,6 +120,11 @@ class Profile:
         return f"{self.url}|{self.version}" if self.version else self.url
 
 
+def has_work(rule: Rule) -> bool:
+    """Tell whether a rule or anything below it says more than the base type."""
+    return rule.own or any(row.own or row.constraints or row.value is not None for row in rule.walk())
+
+
 def from_core(row: Structure) -> Profile:
     """Return a profile or type of the core package as a tree."""
     root = Rule(row.elements[0].path, row.elements[0].path)

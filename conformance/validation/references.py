@@ -43,7 +43,7 @@ def entries_of(bundle: Scope, run: Run) -> Entries:
             inner = row.get("resource")
             if isinstance(inner, dict) and isinstance(inner.get("resourceType"), str):
                 known.add(Scope(inner, Path(path, "resource"), bundle, held, row), row.get("fullUrl"))
-    return known  # type: ignore[no-any-return]  # the memory holds what its keeper put there
+    return known
 
 
 def resolve(reference: str, scope: Scope, run: Run) -> list[Scope]:

@@ -97,7 +97,7 @@ class ProfileRegistry:
 
     def is_supplement(self, system: str) -> bool:
         found = self.find("CodeSystem", system)
-        return found is not None and found.get("content") == "supplement"
+        return found is not None and ("supplements" in found or found.get("content") == "supplement")
 
     def global_profiles(self, type_name: str) -> list[str]:
         """Return the profiles that loaded implementation guides put on every resource of a type."""

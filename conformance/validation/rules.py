@@ -3,16 +3,20 @@
 from collections.abc import Callable
 
 from conformance.validation.bundles import check_bundle
+from conformance.validation.code_systems import check_code_system
 from conformance.validation.codings import check_binding, check_coding, check_quantity, is_coded
 from conformance.validation.contained import check_contained
 from conformance.validation.declared import check_declared, check_extension_profile
 from conformance.validation.extensions import check_extension
+from conformance.validation.measures import check_measure_report
 from conformance.validation.narrative import check_div
 from conformance.validation.questionnaires import check_questionnaire
 from conformance.validation.references import check_reference
 from conformance.validation.responses import check_response
 from conformance.validation.run import Rule, ValueRule
+from conformance.validation.structure_definitions import check_structure_definition
 from conformance.validation.tables import Spec
+from conformance.validation.value_sets import check_value_set
 from conformance.validation.values import (
     check_attachment,
     check_canonical,
@@ -37,8 +41,12 @@ TYPE_RULES: dict[str, tuple[Rule, ...]] = {
 
 # By resource type or path of a backbone element.
 ELEMENT_RULES: dict[str, tuple[Rule, ...]] = {
+    "CodeSystem": (check_code_system,),
+    "MeasureReport": (check_measure_report,),
     "Questionnaire": (check_questionnaire,),
     "QuestionnaireResponse": (check_response,),
+    "StructureDefinition": (check_structure_definition,),
+    "ValueSet": (check_value_set,),
 }
 
 # Rules of a place: applied to each complex value whose element definition the condition accepts.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from conformance.definitions import Discriminator, Slicing, is_subtype
 from conformance.validation.items import Item, follow, steps
-from conformance.validation.profile_tree import Profile, Rule
+from conformance.validation.profile_tree import Profile, Rule, has_work
 from conformance.validation.run import Run
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _agrees(item: Item, rule: Rule, row: Discriminator, check: "Checker") -> boo
         and (urls := _profile_urls(rule))
     ):
         return isinstance(item.value, dict) and item.value.get("url") in urls
-    places = rules_at(rule, path, check.run)
+    places = [place for place in rules_at(rule, path, check.run) if has_work(place)]
     found = follow(item, path, check.run)
     if not places:
         # The slice says nothing at that path: the discriminator cannot keep anything out.
