@@ -16,6 +16,8 @@ import msgspec
 import terminology
 from terminology.fhirjson import Json
 
+# Answers kept for the next question; strangers choose the questions, so their number is bounded.
+MAX_KEPT = 20_000
 FOLDER = Path(terminology.__file__).parent / "fhir_r4"
 UCUM = "http://unitsofmeasure.org"
 SNOMED = "http://snomed.info/sct"
@@ -98,18 +100,23 @@ class CoreTerminology:
 
     def __init__(self, find: Callable[[str, str], Json | None] | None = None) -> None:
         self._find = find or (lambda _kind, _url: None)
-        self._systems: dict[str, tuple[Json, CodeSystem]] = {}
+        self._systems: dict[str, CodeSystem | None] = {}
+        self._members: dict[tuple[str, str | None, str], bool | None] = {}
+
+    def forget(self) -> None:
+        """Drop what was derived from definitions that have changed."""
+        self._systems.clear()
+        self._members.clear()
 
     def code_system(self, url: str) -> CodeSystem | None:
         """Return a code system by its URL (a |version is ignored); None when it is not here."""
-        plain = url.partition("|")[0]
-        resource = self._find("CodeSystem", url) or core_resource("code_systems", plain)
-        if resource is None:
-            return None
-        known = self._systems.get(plain)
-        if known is None or known[0] is not resource:
-            known = self._systems[plain] = (resource, CodeSystem(resource))
-        return known[1]
+        if url in self._systems:
+            return self._systems[url]
+        own = self._find("CodeSystem", url)
+        found = CodeSystem(own) if own is not None else _core_system(url.partition("|")[0])
+        if len(self._systems) < MAX_KEPT:
+            self._systems[url] = found
+        return found
 
     def value_set(self, url: str) -> Json | None:
         return self._find("ValueSet", url) or core_resource("value_sets", url.partition("|")[0])
@@ -133,7 +140,13 @@ class CoreTerminology:
         return frozenset(name for name in names if isinstance(name, str))
 
     def member_of(self, value_set: str, system: str | None, code: str) -> bool | None:
-        return self._member(value_set, system, code, frozenset())
+        key = (value_set, system, code)
+        if key in self._members:
+            return self._members[key]
+        found = self._member(value_set, system, code, frozenset())
+        if len(self._members) < MAX_KEPT and len(code) < 100:
+            self._members[key] = found
+        return found
 
     def _member(self, url: str, system: str | None, code: str, seen: frozenset[str]) -> bool | None:
         plain = url.partition("|")[0]
@@ -227,7 +240,7 @@ def _passes_one(system: CodeSystem, code: str, concept: Json, row: Json) -> bool
     if name in ("display", "code"):
         values = [str(concept.get(name, ""))]
     if operator == "=":
-        return value in values
+        return bool(value in values)
     if operator in ("in", "not-in"):
         listed = {one.strip() for one in value.split(",")}
         return any(item in listed for item in values) == (operator == "in")
@@ -259,11 +272,27 @@ def _lines(kind: str) -> dict[str, bytes]:
     return {url(line).url: line for line in raw.splitlines() if line}
 
 
-@cache
 def core_resource(kind: str, url: str) -> Json | None:
     """Return a CodeSystem ("code_systems") or ValueSet ("value_sets") of the R4 package by canonical URL."""
-    line = _lines(kind).get(url)
-    return msgspec.json.decode(line) if line is not None else None
+    return _core_resource(kind, url) if url in _lines(kind) else None
+
+
+@cache
+def _core_resource(kind: str, url: str) -> Json:
+    found: Json = msgspec.json.decode(_lines(kind)[url])
+    return found
+
+
+@cache
+def _core_systems() -> dict[str, CodeSystem]:
+    return {}
+
+
+def _core_system(url: str) -> CodeSystem | None:
+    known = _core_systems()
+    if url not in known and (resource := core_resource("code_systems", url)) is not None:
+        known[url] = CodeSystem(resource)
+    return known.get(url)
 
 
 def _is_ucum(code: str) -> bool:

@@ -7,11 +7,13 @@ first needed.
 import io
 import tarfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from conformance.definitions import profile as core_profile
 from conformance.definitions import structure
 from conformance.formats.json import parse
+from conformance.validation.codes import CoreTerminology
 from conformance.validation.profile_tree import Profile, Rule, from_core, from_snapshot, lay_over
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidInput, Issue, TooLarge
@@ -29,7 +31,7 @@ class ProfileRegistry:
     def __init__(self) -> None:
         self._resources: dict[tuple[str, str], list[Json]] = {}
         self._profiles: dict[str, Profile | None] = {}
-        self.generation = 0
+        self.terminology = CoreTerminology(self.find)
 
     def add(self, resource: Json) -> bool:
         """Take a resource that has a canonical URL (or a type and id); False when it has neither."""
@@ -46,15 +48,17 @@ class ProfileRegistry:
             rows[:] = [row for row in rows if row.get("version") != resource.get("version")]
             rows.insert(0, resource)
         # What was built may rest on what is replaced now.
-        self._profiles.clear()
-        self.generation += 1
+        self._forget()
         return bool(keys)
 
     def remove(self, kind: str, url: str) -> None:
         """Forget a definition, for one that was deleted."""
         self._resources.pop((kind, url), None)
+        self._forget()
+
+    def _forget(self) -> None:
         self._profiles.clear()
-        self.generation += 1
+        self.terminology.forget()
 
     def load(self, path: Path) -> list[Issue]:
         """Load a resource file, every file of a folder, or a package; return what could not be read.
@@ -129,7 +133,7 @@ class ProfileRegistry:
             return self._from_resource(resource, chain, use_snapshot=True)
         url = canonical.partition("|")[0]
         row = core_profile(url) or (structure(url.removeprefix(_BASE)) if url.startswith(_BASE) else None)
-        return from_core(row) if row is not None else None
+        return _core(row.url) if row is not None else None
 
     def _from_resource(self, resource: Json, chain: tuple[str, ...], *, use_snapshot: bool) -> Profile:
         url = str(resource.get("url", ""))
@@ -170,6 +174,14 @@ class ProfileRegistry:
             return root
         row = structure(rule.types[0].code)
         return from_core(row).root if row is not None else None
+
+
+@cache
+def _core(url: str) -> Profile:
+    """A profile or type of the core package, built once for all registries."""
+    row = core_profile(url) or structure(url.removeprefix(_BASE))
+    assert row is not None
+    return from_core(row)
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from typing import Any, Literal
 
 from conformance.formats.json import parse, positions_of
 from conformance.formats.xml import read
-from conformance.validation.codes import CoreTerminology, Terminology
+from conformance.validation.codes import Terminology
 from conformance.validation.items import item_of
 from conformance.validation.path import Path
 from conformance.validation.profiles import check_profile
@@ -67,17 +68,23 @@ def _rules(
 ) -> list[Issue]:
     from conformance.validation.walk import visit_resource
 
-    definitions = registry if registry is not None else ProfileRegistry()
+    definitions = registry if registry is not None else _core_registry()
     name = value.get("resourceType")
     if not isinstance(name, str) or any(row.code == "HT-VAL-01" and row.expression == name for row in before):
         return []
-    run = Run(terminology or CoreTerminology(definitions.find), definitions, policy or Policy())
+    run = Run(terminology or definitions.terminology, definitions, policy or Policy())
     path = Path(None, name)
     visit_resource(value, path, None, "", None, run)
     for url in profiles:
         check_profile(item_of(value, path, Scope(value, path, None, "", None)), url, run)
     # A profile may say again what the base rules have said.
     return _unique(run.issues)
+
+
+@cache
+def _core_registry() -> ProfileRegistry:
+    """What a validation uses that was given no registry: R4 alone. Nothing is ever added to it."""
+    return ProfileRegistry()
 
 
 def _unique(issues: list[Issue]) -> list[Issue]:

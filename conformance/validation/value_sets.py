@@ -38,7 +38,7 @@ _SNOMED_OPERATORS = {
 }
 _ATTRIBUTE_OPERATORS = ("=", "in")
 _FORMS = {
-    "integer": re.compile(r"-?(0|[1-9][0-9]*)"),
+    "integer": re.compile(r"(lt|le|gt|ge)?-?(0|[1-9][0-9]*)"),
     "decimal": re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"),
     "dateTime": re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?"),
     "boolean": re.compile(r"true|false"),
