@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from conformance.formats.json import parse, positions_of
 from conformance.formats.xml import read
+from conformance.validation.accept import is_valid_structure
 from conformance.validation.codes import Terminology
 from conformance.validation.items import item_of
 from conformance.validation.path import Path
@@ -43,7 +44,8 @@ def validate(
             value, found = _read(resource)
         except FhirError as problem:
             return list(problem.issues)
-    found += structure_issues(value)
+    if not is_valid_structure(value):
+        found += structure_issues(value)
     if level == "full" and isinstance(value, dict) and not any(row.code == "HT-VAL-21" for row in found):
         found += _rules(value, tuple(profiles), registry, terminology, policy, found)
     if locate and not isinstance(resource, dict) and found:
