@@ -210,6 +210,9 @@ def _write_members(
     for key in value:
         if key.removeprefix("_") not in table and key not in ("resourceType", *attributes):
             raise _unwritable(f"{path}.{key}", "unknown property")
+    for name in attributes:
+        if "_" + name in value:
+            raise _unwritable(f"{path}.{name}", "an attribute in XML, which cannot carry extensions")
     for name, child in table.items():
         if name in attributes or (name not in value and "_" + name not in value):
             continue

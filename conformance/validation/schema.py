@@ -36,7 +36,7 @@ def _object(rows: Table) -> Json:
     for spec in rows.children.values():
         one = _value(spec)
         properties[spec.name] = {"type": "array", "minItems": 1, "items": one} if spec.repeats else one
-        if spec.shape == PRIMITIVE and not spec.repeats:
+        if spec.shape == PRIMITIVE and not spec.repeats and not spec.is_attribute:
             properties["_" + spec.name] = {"$ref": "#/$defs/Element"}
         if spec.stem is not None:
             groups.setdefault(spec.stem, []).append(spec.name)

@@ -168,7 +168,7 @@ class _Walk:
         if key == "resourceType" and rows.is_resource:
             return None
         spec = rows.children.get(key[1:]) if key.startswith("_") else None
-        if spec is None or spec.shape != PRIMITIVE:
+        if spec is None or spec.shape != PRIMITIVE or spec.is_attribute:
             self._unknown(key, rows, path)
             return None
         items, name = holder[key], spec.stem or spec.name

@@ -24,7 +24,7 @@ class Spec:
         "check",
         "codes",
         "element",
-        "is_text",
+        "is_attribute",
         "kind",
         "name",
         "repeats",
@@ -52,7 +52,10 @@ class Spec:
         else:
             self.shape = PRIMITIVE if is_primitive(type_name) else COMPLEX
         self.check: Check = check_of(self.type)
-        self.is_text = self.type in ("string", "markdown", "code", "uri", "url", "canonical")
+        # Element.id and Extension.url are attributes in XML and cannot carry an id or extensions.
+        self.is_attribute = (self.type == "string" and name == "id") or (
+            owner == "Extension" and name == "url"
+        )
         self.codes: frozenset[str] | None = None
         if self.shape == PRIMITIVE and self.binding is not None and self.binding.strength == "required":
             found = required_codes(self.binding.value_set)
