@@ -1,0 +1,128 @@
+"""An opened snapshot: one version of a code system, read straight from the mapped file."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from terminology.fhirjson import decode, encode
+from terminology.snapshot import arrays as files
+from terminology.snapshot.build import Designation
+from terminology.snapshot.hierarchy import Hierarchy
+from terminology.snapshot.search import Search
+
+Ordinals = NDArray[np.uint32]
+
+
+class Snapshot:
+    """Concepts are numbered 0 … count-1 in the order of the catalogue; all answers speak in these ordinals."""
+
+    def __init__(self, path: Path) -> None:
+        """Map the file; raises DamagedSnapshot or FileNotFoundError."""
+        self.meta, self._arrays = files.read(path)
+        self.count: int = self.meta["count"]
+        self.gram_key: NDArray[np.uint64] = self._arrays["gram_key"]
+        self.gram_off: NDArray[np.uint64] = self._arrays["gram_off"]
+        self.gram_ord: NDArray[np.uint32] = self._arrays["gram_ord"]
+        self.hierarchy = Hierarchy(self._arrays)
+        self.search = Search(self)
+        self._code_order = self._arrays["code_order"]
+        self._flags = self._arrays["flags"]
+        self._columns = {code: number for number, code in enumerate(self.meta["columns"])}
+        self.ordinal = lru_cache(maxsize=65536)(self._ordinal)
+
+    def _ordinal(self, code: str) -> int | None:
+        """Return the number of a concept by its exact code, None when this version does not have it."""
+        wanted = code.encode()
+        order, low, high = self._code_order, 0, self.count
+        while low < high:
+            middle = (low + high) // 2
+            if self._bytes("code", int(order[middle])) < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        if low < self.count and self._bytes("code", int(order[low])) == wanted:
+            return int(order[low])
+        return None
+
+    def code(self, ordinal: int) -> str:
+        return self._bytes("code", ordinal).decode()
+
+    def display(self, ordinal: int) -> str | None:
+        return None if self._flags[ordinal] & 4 else self._bytes("display", ordinal).decode()
+
+    def definition(self, ordinal: int) -> str | None:
+        return self._bytes("definition", ordinal).decode() or None
+
+    def extra(self, ordinal: int) -> dict[str, Any]:
+        """Return what else the row carries, as it was given."""
+        value = self._bytes("extra", ordinal)
+        return decode(value) if value else {}
+
+    def is_inactive(self, ordinal: int) -> bool:
+        return bool(self._flags[ordinal] & 1)
+
+    def is_abstract(self, ordinal: int) -> bool:
+        return bool(self._flags[ordinal] & 2)
+
+    def active(self) -> NDArray[np.bool_]:
+        """Return a mask over all ordinals."""
+        return (self._flags & 1) == 0
+
+    def designations(self, ordinal: int) -> list[Designation]:
+        value = self._bytes("designation", ordinal)
+        return [Designation(*row) for row in msgspec.json.decode(value)] if value else []
+
+    def properties(self, ordinal: int) -> Iterator[tuple[str, Any]]:
+        """Yield (code, JSON value) pairs; those of one code in their order."""
+        for code, number in self._columns.items():
+            holders = self._arrays[f"p{number}_ord"]
+            # Holders are written in the order of the catalogue, hence sorted.
+            begin, end = np.searchsorted(holders, ordinal), np.searchsorted(holders, ordinal, "right")
+            for at in range(int(begin), int(end)):
+                yield code, decode(self._bytes(f"p{number}_value", int(self._arrays[f"p{number}_val"][at])))
+
+    def with_property(self, code: str, value: Any) -> Ordinals:
+        """Return the sorted ordinals whose property `code` has exactly `value`."""
+        number = self._columns.get(code)
+        if number is None:
+            return np.zeros(0, np.uint32)
+        wanted = encode(value)
+        values = range(len(self._arrays[f"p{number}_value_off"]) - 1)
+        at = next((row for row in values if self._bytes(f"p{number}_value", row) == wanted), None)
+        if at is None:
+            return np.zeros(0, np.uint32)
+        by_value = self._arrays[f"p{number}_by_val"]
+        sorted_values = self._arrays[f"p{number}_val"][by_value]
+        begin, end = np.searchsorted(sorted_values, at), np.searchsorted(sorted_values, at, "right")
+        return np.unique(self._arrays[f"p{number}_ord"][by_value[int(begin) : int(end)]])
+
+    def property_values(self, code: str) -> dict[int, list[Any]]:
+        """Return all values of a property by ordinal (for filters that compare, such as regex)."""
+        number = self._columns.get(code)
+        if number is None:
+            return {}
+        values = [
+            decode(self._bytes(f"p{number}_value", row))
+            for row in range(len(self._arrays[f"p{number}_value_off"]) - 1)
+        ]
+        found: dict[int, list[Any]] = {}
+        for ordinal, value in zip(
+            self._arrays[f"p{number}_ord"].tolist(), self._arrays[f"p{number}_val"].tolist(), strict=True
+        ):
+            found.setdefault(ordinal, []).append(values[value])
+        return found
+
+    def texts(self, ordinal: int) -> str:
+        return self._bytes("text", ordinal).decode()
+
+    def name_length(self, ordinal: int) -> int:
+        return int(self._arrays["name_length"][ordinal])
+
+    def _bytes(self, name: str, row: int) -> bytes:
+        offsets = self._arrays[f"{name}_off"]
+        return self._arrays[name][int(offsets[row]) : int(offsets[row + 1])].tobytes()
