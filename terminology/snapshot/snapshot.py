@@ -71,7 +71,7 @@ class Snapshot:
 
     def active(self) -> NDArray[np.bool_]:
         """Return a mask over all ordinals."""
-        return (self._flags & 1) == 0
+        return np.asarray((self._flags & 1) == 0)
 
     def designations(self, ordinal: int) -> list[Designation]:
         value = self._bytes("designation", ordinal)

@@ -39,22 +39,22 @@ class Candidates:
         lengths: list[int] = []
         postings: dict[str, list[int]] = {}
         counts: dict[str, list[int]] = {}
-        for row, (target, name) in enumerate(names):
+        for number, (target, name) in enumerate(names):
             found = Counter(grams(normalise(name)))
             targets.append(target)
             lengths.append(sum(found.values()))
             for gram, count in found.items():
-                postings.setdefault(gram, []).append(row)
+                postings.setdefault(gram, []).append(number)
                 counts.setdefault(gram, []).append(count)
         self._targets = np.array(targets, np.uint32)
         length = np.array(lengths, np.float32)
         norm = K1 * (1 - B + B * length / max(float(length.mean()) if len(length) else 1.0, 1.0))
         self._postings: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
-        for gram, rows in postings.items():
-            at = np.array(rows, np.uint32)
-            count = np.array(counts[gram], np.float32)
-            idf = math.log(1 + (len(targets) - len(rows) + 0.5) / (len(rows) + 0.5))
-            self._postings[gram] = at, (idf * count * (K1 + 1) / (count + norm[at])).astype(np.float32)
+        for gram, holders in postings.items():
+            at = np.array(holders, np.uint32)
+            often: NDArray[np.float32] = np.array(counts[gram], np.float32)
+            idf = math.log(1 + (len(targets) - len(holders) + 0.5) / (len(holders) + 0.5))
+            self._postings[gram] = at, (idf * often * (K1 + 1) / (often + norm[at])).astype(np.float32)
         self._learned: dict[str, list[tuple[str, float]]] = {}
 
     def learn(self, pairs: Iterable[tuple[str, str]]) -> None:

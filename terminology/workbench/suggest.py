@@ -7,10 +7,10 @@ reason and can never be accepted in bulk. Nothing is ever accepted by itself (do
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 
 from terminology.workbench import drug_name
-from terminology.workbench.candidates import Candidates, grams, normalise
+from terminology.workbench.candidates import Candidates, normalise
+from terminology.workbench.likeness import likeness
 from terminology.workbench.signs import clashes, gaps
 
 DRUG_DOMAINS = frozenset({"drug"})
@@ -85,15 +85,13 @@ class Suggester:
         self._aliases: dict[str, dict[int, int]] = {}
         pairs = []
         for local, code in approved:
-            number = self._by_code.get(code)
-            if number is not None:
+            known = self._by_code.get(code)
+            if known is not None:
                 held = self._aliases.setdefault(self._alias(local), {})
-                held[number] = held.get(number, 0) + 1
+                held[known] = held.get(known, 0) + 1
+                target = targets[known]
                 pairs.append(
-                    (
-                        self._stem(local.name, local.strength),
-                        self._stem(targets[number].display, targets[number].strength),
-                    )
+                    (self._stem(local.name, local.strength), self._stem(target.display, target.strength))
                 )
         self._candidates.learn(pairs)
 
@@ -120,15 +118,15 @@ class Suggester:
         suggestions.sort(key=lambda row: (bool(row.vetoes), -row.confidence, row.target.code))
         return suggestions[:limit]
 
-    def _score(self, local: Local, number: int, likeness: float) -> _Score:
+    def _score(self, local: Local, number: int, found: float) -> _Score:
         target = self._targets[number]
         times = self._aliases.get(self._alias(local), {}).get(number)
         if times and not self._vetoes(local, target):
             return _Score(0.99, "equivalent", ("alias",))
         score = (
-            self._drug_score(local, target, likeness)
+            self._drug_score(local, target, found)
             if self._is_drug
-            else self._name_score(local, target, likeness)
+            else self._name_score(local, target, found)
         )
         if local.code == target.code and not score.vetoes and score.value >= 0.4:
             return _Score(max(score.value, 0.97), "equivalent", ("same-code", *score.reasons))
@@ -139,24 +137,24 @@ class Suggester:
             return self._drug_score(local, target, 0.0).vetoes
         return tuple(clashes(local.name, target.display))
 
-    def _name_score(self, local: Local, target: Target, likeness: float) -> _Score:
+    def _name_score(self, local: Local, target: Target, found: float) -> _Score:
         own = normalise(local.name)
-        best = max((_likeness(own, normalise(name)) for name in (target.display, *target.names)), default=0.0)
+        best = max((likeness(own, normalise(name)) for name in (target.display, *target.names)), default=0.0)
         if best == 1.0:
             return _Score(0.98, "equivalent", ("same-name",))
         vetoes = tuple(clashes(local.name, target.display))
-        value = 0.62 * best + 0.30 * likeness - 0.06 * gaps(local.name, target.display)
+        value = 0.62 * best + 0.30 * found - 0.06 * gaps(local.name, target.display)
         value = max(0.0, min(0.95, value)) * (0.5 if vetoes else 1.0)
         named = normalise(target.display)
         relationship = "wider" if named in own else "narrower" if own in named else "relatedto"
         return _Score(value, "equivalent" if value >= 0.85 else relationship, ("likeness",), vetoes)
 
-    def _drug_score(self, local: Local, target: Target, likeness: float) -> _Score:
-        """Generic name, form and strength decide; likeness only orders what they leave open."""
+    def _drug_score(self, local: Local, target: Target, found: float) -> _Score:
+        """Generic name, form and strength decide; shared characters only order what they leave open."""
         mine = drug_name.parse(local.name, local.strength)
         options = [drug_name.parse(name, target.strength) for name in (target.display, *target.names)]
         return max(
-            (_drug_parts(mine, other, likeness) for other in options),
+            (_drug_parts(mine, other, found) for other in options),
             key=lambda score: (not score.vetoes, score.value),
         )
 
@@ -171,13 +169,13 @@ class Suggester:
         return f"{parsed.salt}{parsed.generic}{parsed.form}{parsed.variant}" or name
 
 
-def _drug_parts(mine: drug_name.DrugName, other: drug_name.DrugName, likeness: float) -> _Score:
+def _drug_parts(mine: drug_name.DrugName, other: drug_name.DrugName, found: float) -> _Score:
     form, strength = mine.form_agrees(other), mine.strength_agrees(other)
     vetoes = tuple(word for word, verdict in (("form", form), ("strength", strength)) if verdict == "clash")
     if mine.variant and other.variant and mine.variant != other.variant:
         vetoes += ("variant",)
     same = mine.generic == other.generic
-    resemblance = 1.0 if same else _likeness(mine.generic, other.generic)
+    resemblance = 1.0 if same else likeness(mine.generic, other.generic)
     if not same and resemblance < 0.6:
         return _Score(0.3 * resemblance, "relatedto", ("likeness",), vetoes)
     reasons = tuple(
@@ -193,7 +191,7 @@ def _drug_parts(mine: drug_name.DrugName, other: drug_name.DrugName, likeness: f
     value = (
         0.55 * resemblance**2 + (0.2 if form == "equal" else 0.05) + (0.2 if strength == "equal" else 0.05)
     )
-    value += 0.03 * (mine.salt == other.salt) + 0.01 * (mine.variant == other.variant) + 0.01 * likeness
+    value += 0.03 * (mine.salt == other.salt) + 0.01 * (mine.variant == other.variant) + 0.01 * found
     if mine.pack and other.pack:
         value += 0.005 if mine.pack == other.pack else -0.005
     complete = same and form == "equal" and strength == "equal"
@@ -203,15 +201,3 @@ def _drug_parts(mine: drug_name.DrugName, other: drug_name.DrugName, likeness: f
         reasons or ("likeness",),
         vetoes,
     )
-
-
-def _likeness(a: str, b: str) -> float:
-    """Return 0…1 from shared grams and the order of characters; 1 only for equal names."""
-    if a == b:
-        return 1.0
-    if not a or not b:
-        return 0.0
-    first, second = set(grams(a)), set(grams(b))
-    dice = 2 * len(first & second) / (len(first) + len(second))
-    order = SequenceMatcher(None, a, b, autojunk=False).ratio()
-    return min(0.99, 0.6 * dice + 0.4 * order)

@@ -1,0 +1,1 @@
+"""The catalogues as the county edits them: change sets, versions with dates, publishing, audit."""
