@@ -174,7 +174,7 @@ def split_name(text: str) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=16384)
-def _readings(character: str) -> tuple[str, ...]:
+def readings(character: str) -> tuple[str, ...]:
     """Readings of one character without tones, the usual one first; what is not Chinese reads as itself."""
     if not is_han(character):
         return (character,) if character.isalnum() else ("",)
@@ -190,8 +190,8 @@ def _variants(text: str) -> list[tuple[str, ...]]:
     for length in (2, 1):
         head = FAMILY_READINGS.get(text[:length])
         if head is not None and len(text) > length:
-            rest = [_readings(c) for c in text[length:]]
-            ordinary = [_readings(c) for c in text[:length]]
+            rest = [readings(c) for c in text[length:]]
+            ordinary = [readings(c) for c in text[:length]]
             named = [(head, *tail) for tail in product(*rest)]
             # 尉迟 is one reading for two characters; initials still want one letter each.
             if length == 2:
@@ -199,7 +199,7 @@ def _variants(text: str) -> list[tuple[str, ...]]:
                 named = [(head.removesuffix(second), second, *tail) for tail in product(*rest)]
             return (named + list(product(*ordinary, *rest)))[:MAX_READINGS]
     found: list[tuple[str, ...]] = []
-    for variant in product(*(_readings(c) for c in text)):
+    for variant in product(*(readings(c) for c in text)):
         found.append(variant)
         if len(found) == MAX_READINGS:
             break

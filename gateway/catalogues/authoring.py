@@ -189,8 +189,8 @@ class Catalogues:
         )
         if row is None:
             raise NotFound("HT-CAT-45", id=id)
-        *parts, effective, note = row
-        return ChangeSet(*parts, effective=date.fromisoformat(effective) if effective else None, note=note)
+        effective = date.fromisoformat(row[8]) if row[8] else None
+        return ChangeSet(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], effective, row[9])
 
     def change_sets(self, catalogue: str | None = None, state: str | None = None) -> list[ChangeSet]:
         """Return change sets, newest first."""

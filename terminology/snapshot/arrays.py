@@ -42,6 +42,16 @@ def write(path: Path, meta: dict[str, Any], arrays: dict[str, Array]) -> None:
     partial.rename(path)
 
 
+def read_meta(path: Path) -> dict[str, Any]:
+    """Return the meta data alone; raises DamagedSnapshot."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        if head[:8] != MAGIC:
+            raise DamagedSnapshot(f"{path.name} is not a snapshot of this version")
+        meta: dict[str, Any] = msgspec.json.decode(file.read(int.from_bytes(head[8:16], "little")))["meta"]
+    return meta
+
+
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Map the file and return its meta data and arrays; raises DamagedSnapshot."""
     mapped = np.memmap(path, dtype=np.uint8, mode="r")

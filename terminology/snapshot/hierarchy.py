@@ -107,6 +107,11 @@ class Hierarchy:
         self._arrays = arrays
         self._is_forest = "enter" in arrays
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether any concept has a parent."""
+        return len(self._arrays["par"]) > 0
+
     def parents(self, ordinal: int) -> Array:
         return self._row("par", ordinal)
 

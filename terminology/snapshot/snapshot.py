@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -58,7 +58,7 @@ class Snapshot:
     def definition(self, ordinal: int) -> str | None:
         return self._bytes("definition", ordinal).decode() or None
 
-    def extra(self, ordinal: int) -> dict[str, Any]:
+    def carried(self, ordinal: int) -> dict[str, Any]:
         """Return what else the row carries, as it was given."""
         value = self._bytes("extra", ordinal)
         return decode(value) if value else {}
@@ -69,9 +69,9 @@ class Snapshot:
     def is_abstract(self, ordinal: int) -> bool:
         return bool(self._flags[ordinal] & 2)
 
-    def active(self) -> NDArray[np.bool_]:
-        """Return a mask over all ordinals."""
-        return np.asarray((self._flags & 1) == 0)
+    def flagged(self, name: Literal["inactive", "abstract"]) -> Ordinals:
+        """Return the sorted ordinals that are inactive or abstract."""
+        return np.flatnonzero(self._flags & {"inactive": 1, "abstract": 2}[name]).astype(np.uint32)
 
     def designations(self, ordinal: int) -> list[Designation]:
         value = self._bytes("designation", ordinal)

@@ -1,0 +1,86 @@
+"""The catalogues that come with Hutong, described in `shipped.toml`, read from `terminology/tables`."""
+
+import csv
+import gzip
+import io
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from terminology.catalogue.check import check
+from terminology.catalogue.delimited import decode, rows_of
+from terminology.catalogue.row import Row, Table
+from terminology.tables.domain import TABLES
+
+FILE = Path(__file__).with_name("shipped.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A row of `shipped.toml`; `is_sample` marks tables that are known to be incomplete."""
+
+    id: str
+    url: str
+    title: str
+    kind: str
+    version: str
+    file: str
+    where: tuple[str, str] | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    parents: str = ""
+    pad: int = 0
+    is_sample: bool = False
+
+
+@cache
+def shipped() -> dict[str, Shipped]:
+    """Return the shipped catalogues by id."""
+    table: dict[str, dict[str, Any]] = tomllib.loads(FILE.read_text("utf-8"))
+    found = {}
+    for id, row in table.items():
+        where = row.pop("where", None)
+        found[id] = Shipped(id=id, where=tuple(where) if where else None, **row)
+    return found
+
+
+def load_shipped(catalogue: Shipped) -> Table:
+    """Return the rows of a shipped catalogue; of doubled codes the first stands."""
+    content = (TABLES / catalogue.file).read_bytes()
+    text, encoding, _ = decode(gzip.decompress(content) if catalogue.file.endswith(".gz") else content)
+    lines = csv.reader(io.StringIO(text))
+    head = next(lines)
+    kept = _where(lines, head, catalogue.where)
+    rows, problems = rows_of([head, *kept], {**catalogue.columns, "keep_others": False})
+    unique = {row.code: row for row in reversed(rows)}
+    found = [_filled(unique[code], catalogue) for code in dict.fromkeys(row.code for row in rows)]
+    if catalogue.parents == "prefix":
+        found = list(_with_parents(found))
+    return check(Table(tuple(found), tuple(problems), encoding))
+
+
+def _where(lines: Iterator[list[str]], head: list[str], where: tuple[str, str] | None) -> Iterator[list[str]]:
+    for cells in lines:
+        if where is None or cells[head.index(where[0])] == where[1]:
+            yield cells
+
+
+def _filled(row: Row, catalogue: Shipped) -> Row:
+    return (
+        replace(row, code=row.code.zfill(catalogue.pad), line=None)
+        if catalogue.pad
+        else replace(row, line=None)
+    )
+
+
+def _with_parents(rows: list[Row]) -> Iterator[Row]:
+    """Give each code the longest shorter code of the table that it begins with: I10.x00x002 → I10.x00 → I10."""
+    codes = {row.code for row in rows}
+    for row in rows:
+        stem = row.code.partition("+")[0]
+        above = next(
+            (stem[:end] for end in range(len(stem) - (stem == row.code), 0, -1) if stem[:end] in codes), None
+        )
+        yield replace(row, parents=(above,)) if above else row

@@ -1,0 +1,103 @@
+"""The published catalogues as a source of the terminology operations: a folder of snapshots (`terminology.library.Library`).
+
+File names do not matter; each snapshot says which version of which code system it is and from which day it is in force.
+New files are seen at the next question after `refresh`; mapped files stay valid while they are in use.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+
+from terminology.code_system import CodeSystem
+from terminology.fhirjson import Json
+from terminology.library import best
+from terminology.memory import ConceptIndex
+from terminology.snapshot.arrays import read_meta
+from terminology.snapshot.code_system import SnapshotCodeSystem
+
+SUFFIX = ".snapshot"
+EFFECTIVE = "https://hutong.health/fhir/StructureDefinition/effective-from"
+
+
+class CatalogueLibrary:
+    """Opens a snapshot when it is first asked for; knows all by their headers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._paths: dict[tuple[str, str], Path] = {}
+        self._resources: dict[str, list[Json]] = {}
+        self._open: dict[Path, SnapshotCodeSystem] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the folder again."""
+        paths: dict[tuple[str, str], Path] = {}
+        resources: dict[str, list[Json]] = {}
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            resource = read_meta(path)["resource"]
+            paths[resource["url"], resource["version"]] = path
+            resources.setdefault(resource["url"], []).append(resource)
+        self._paths, self._resources = paths, resources
+
+    def code_system(self, url: str, version: str | None) -> CodeSystem | None:
+        """Return the version asked for; without one the version in force today, never one of the future."""
+        resource = self.code_system_resource(url, version)
+        return self._at(resource) if resource is not None else None
+
+    def _at(self, resource: Json) -> SnapshotCodeSystem:
+        path = self._paths[resource["url"], resource["version"]]
+        system = self._open.get(path)
+        if system is None:
+            system = self._open[path] = SnapshotCodeSystem(path)
+        return system
+
+    def code_system_versions(self, url: str) -> Sequence[str]:
+        return [resource["version"] for resource in self._resources.get(url, ())]
+
+    def code_system_resource(self, url: str, version: str | None) -> Json | None:
+        rows = self._resources.get(url, ())
+        return best(rows, version) if version else in_force(rows, date.today())
+
+    def code_systems(self) -> Iterator[Json]:
+        return (resource for rows in self._resources.values() for resource in rows)
+
+    def code_systems_with_value_set(self, url: str) -> Iterator[Json]:
+        return (row for row in self.code_systems() if row.get("valueSet") == url)
+
+    def supplements(self, url: str, version: str | None) -> Iterator[ConceptIndex]:  # noqa: ARG002  # catalogues have none
+        return iter(())
+
+    def value_set(self, url: str, version: str | None) -> Json | None:  # noqa: ARG002  # implicit: all codes of a catalogue
+        resource = next(self.code_systems_with_value_set(url), None)
+        if resource is None:
+            return None
+        include = {"system": resource["url"]}
+        return {
+            "resourceType": "ValueSet",
+            "url": url,
+            "status": "active",
+            "name": resource.get("name"),
+            "title": resource.get("title"),
+            "compose": {"include": [include]},
+        }
+
+    def value_set_versions(self, url: str) -> Sequence[str]:  # noqa: ARG002  # they follow their code system
+        return ()
+
+    def concept_map(self, url: str, version: str | None) -> Json | None:  # noqa: ARG002  # maps are stored resources
+        return None
+
+    def concept_maps(self) -> Iterator[Json]:
+        return iter(())
+
+
+def in_force(resources: Sequence[Json], on: date) -> Json | None:
+    """Return the version in force on a day: the newest that began by then."""
+    begun = [row for row in resources if effective_from(row) <= on.isoformat()]
+    return max(begun, key=lambda row: (effective_from(row), row.get("version", "")), default=None)
+
+
+def effective_from(resource: Json) -> str:
+    return next(
+        (row["valueDate"] for row in resource.get("extension") or () if row.get("url") == EFFECTIVE), ""
+    )
