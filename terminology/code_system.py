@@ -49,6 +49,10 @@ class InvalidRegex(Exception):
     """The value of a regex filter is no regular expression we run (linear time only)."""
 
 
+class NotEnumerable(Exception):
+    """The code system is a grammar: its codes can be checked, never listed."""
+
+
 class CodeSystem(Protocol):
     """One version of one code system with the supplements in use.
 
@@ -120,7 +124,10 @@ class CodeSystem(Protocol):
         """Say whether `ancestor` is above `ordinal`; a concept is not its own descendant."""
         ...
 
-    def all(self) -> Selection: ...
+    def all(self) -> Selection:
+        """Return every concept; raises NotEnumerable when there is no end of them."""
+        ...
+
     def inactive(self) -> Selection: ...
     def abstract(self) -> Selection: ...
     def selection(self, ordinals: Sequence[int]) -> Selection: ...

@@ -8,9 +8,9 @@ from typing import Literal
 
 Depth = Literal["full", "region", "language"]
 
-# RFC 5646 §2.1, without the grandfathered tags: language, extlang, script, region, variants, extension or private use.
+# RFC 5646 §2.1, without grandfathered tags and the longer primary subtags that nobody registered: language, extlang, script, region, variants, extension or private use.
 _TAG = re.compile(
-    r"(?P<language>[A-Za-z]{2,3}|[A-Za-z]{5,8})(?P<extlang>(?:-[A-Za-z]{3}(?![A-Za-z0-9])){0,3})"
+    r"(?P<language>[A-Za-z]{2,3})(?P<extlang>(?:-[A-Za-z]{3}(?![A-Za-z0-9])){0,3})"
     r"(?:-(?P<script>[A-Za-z]{4}))?(?:-(?P<region>[A-Za-z]{2}|\d{3}))?"
     r"(?P<variant>(?:-(?:[A-Za-z0-9]{5,8}|\d[A-Za-z0-9]{3}))*)(?P<extension>(?:-[A-Za-z0-9]-.+)?)"
 )

@@ -51,7 +51,7 @@ def _prepare_part(scope: Scope, value_set: Json, part: Json, path: str) -> None:
             raise TerminologyProblem(issue, in_answer=True)
         prepare_import(scope, other)
     system = scope.code_system(part.get("system"), part.get("version"))
-    if system is not None:
+    if system is not None and part.get("filter"):
         compose.select(scope, system, part, path)
 
 

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from functools import cmp_to_key
 from typing import Any
 
-from terminology.code_system import CodeSystem, Filter, InvalidRegex, Selection, UnsupportedFilter
+from terminology.code_system import (
+    CodeSystem,
+    Filter,
+    InvalidRegex,
+    NotEnumerable,
+    Selection,
+    UnsupportedFilter,
+)
 from terminology.concept_status import text_of
 from terminology.fhirjson import Json
 from terminology.outcome import TerminologyProblem
@@ -79,7 +86,14 @@ def select(scope: Scope, system: CodeSystem, part: Json, path: str) -> Selection
             place = f"ValueSet.compose.{path}.filter[{number}]"
             raise TerminologyProblem(_filter_issue(scope, filter, error, place), status=400) from None
         selection = kept if selection is None else selection & kept
-    return system.all() if selection is None else selection
+    if selection is not None:
+        return selection
+    try:
+        return system.all()
+    except NotEnumerable:
+        raise TerminologyProblem(
+            scope.issue("error", "not-supported", "not-supported", "CODESYSTEM_NOT_ENUMERABLE", system.url)
+        ) from None
 
 
 def _filter_issue(scope: Scope, filter: Filter, error: Exception, path: str) -> Any:

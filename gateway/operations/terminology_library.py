@@ -14,6 +14,7 @@ from typing import Any
 from gateway.store.protocol import Commit, Delete, Store, Version
 from terminology.fhir_core import FhirCore
 from terminology.fhirjson import Json, decode_resource
+from terminology.grammars import GrammarLibrary
 from terminology.issues import InvalidInput
 from terminology.library import KINDS, Libraries, Library, ResourceLibrary
 from terminology.service import Terminology
@@ -40,7 +41,7 @@ class TerminologyLibrary:
     ) -> None:
         self.stored = ResourceLibrary()
         self.core = FhirCore()
-        self.terminology = Terminology(Libraries(self.stored, *catalogues, self.core))
+        self.terminology = Terminology(Libraries(self.stored, *catalogues, GrammarLibrary(), self.core))
         self._store = store
         self._is_noticed = is_noticed
         self._clock = clock

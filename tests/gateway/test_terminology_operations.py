@@ -109,6 +109,33 @@ class TestShippedContent:
         assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "HT-TX-07"
 
 
+class TestGrammars:
+    """Units, languages and media types: checked by their grammar, never listed."""
+
+    @pytest.mark.parametrize(
+        ("system", "right", "wrong"),
+        [
+            ("http://unitsofmeasure.org", "mmol/L", "mmoll"),
+            ("urn:ietf:bcp:47", "zh-CN", "chinese-language"),
+            ("urn:ietf:bcp:13", "application/pdf", "pdf"),
+        ],
+    )
+    def test_validate_code(self, server: Server, system: str, right: str, wrong: str) -> None:
+        url = f"CodeSystem/$validate-code?url={system}&code="
+        assert value(server.request("GET", url + right).json(), "result") is True
+        assert value(server.request("GET", url + wrong).json(), "result") is False
+
+    def test_a_listed_value_set_of_units_is_expanded(self, server: Server) -> None:
+        url = "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/ucum-vitals-common"
+        assert "mm[Hg]" in codes(server.request("GET", url).json())
+
+    def test_all_units_cannot_be_listed(self, server: Server) -> None:
+        url = "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/ucum-units"
+        answer = server.request("GET", url)
+        assert answer.status_code == 422
+        assert "cannot be expanded" in answer.json()["issue"][0]["details"]["text"]
+
+
 class TestStoredResources:
     """What is stored over REST takes effect with the write, and loses it with the deletion."""
 
