@@ -1,0 +1,1 @@
+"""Mapping local codes to the catalogues (对码): projects, proposals, two persons, published ConceptMaps."""

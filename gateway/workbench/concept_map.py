@@ -1,0 +1,98 @@
+"""A mapping project as an immutable ConceptMap, and as a table for people."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from gateway.workbench.projects import LocalRow, Project
+from terminology.fhirjson import Json
+
+
+def to_concept_map(
+    project: Project,
+    rows: list[LocalRow],
+    *,
+    target_system: str,
+    target_version: str,
+    display: Callable[[str], str | None],
+    version: str,
+    date: str,
+) -> Json:
+    """Return the approved rows as a ConceptMap (R4); rows without target are kept as unmatched."""
+    elements = []
+    for row in rows:
+        if row.state != "approved":
+            continue
+        element: Json = {"code": row.local.code, "display": row.local.name}
+        if row.target is None:
+            element["target"] = [{"equivalence": "unmatched"} | ({"comment": row.note} if row.note else {})]
+        else:
+            target: Json = {"code": row.target, "equivalence": row.relationship}
+            if text := display(row.target):
+                target["display"] = text
+            if row.note:
+                target["comment"] = row.note
+            element["target"] = [target]
+        elements.append(element)
+    url = f"https://hutong.health/fhir/ConceptMap/{project.member}-{project.domain}"
+    return {
+        "resourceType": "ConceptMap",
+        "url": url,
+        "version": version,
+        "name": "".join(
+            part.capitalize() for part in f"{project.member}-{project.domain}".replace("_", "-").split("-")
+        ),
+        "title": f"{project.member} {project.domain} 对码",
+        "status": "active",
+        "date": date,
+        "sourceUri": project.source,
+        "targetUri": target_system,
+        "group": [
+            {
+                "source": project.source,
+                "target": target_system,
+                "targetVersion": target_version,
+                "element": elements,
+            }
+        ]
+        if elements
+        else [],
+    }
+
+
+HEADINGS = (
+    "local_code",
+    "local_name",
+    "strength",
+    "maker",
+    "state",
+    "target_code",
+    "target_name",
+    "relationship",
+    "reviewer",
+    "note",
+)
+
+
+def to_csv(rows: list[LocalRow], display: Callable[[str], str | None]) -> str:
+    """Return all rows with their state, for a spreadsheet."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADINGS)
+    for row in rows:
+        name = display(row.target) if row.target else ""
+        writer.writerow(
+            [
+                row.local.code,
+                row.local.name,
+                row.local.strength,
+                row.local.maker,
+                row.state,
+                row.target or "",
+                name or "",
+                row.relationship or "",
+                row.reviewer or "",
+                row.note or "",
+            ]
+        )
+    return out.getvalue()

@@ -1,0 +1,156 @@
+"""What people do at the workbench: import a table, look at suggestions, accept, review, export, publish."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+
+from gateway.catalogues.authoring import Catalogues, PublishedVersion
+from gateway.workbench.concept_map import to_concept_map, to_csv
+from gateway.workbench.projects import LocalRow, Project, Projects
+from terminology.catalogue.row import Row, Table
+from terminology.fhirjson import Json
+from terminology.issues import BusinessRule, InvalidInput
+from terminology.workbench.suggest import Suggester, Suggestion, Target
+
+LEAST_CUT = 0.6
+"""Bulk acceptance below this confidence would be guessing; the cut that people choose lies above."""
+
+
+class Desk:
+    """The workbench over both databases; `now` gives the time with zone."""
+
+    def __init__(self, catalogues: Catalogues, projects: Projects, *, now: Callable[[], datetime]) -> None:
+        self._catalogues = catalogues
+        self.projects = projects
+        self._now = now
+        self._targets = lru_cache(maxsize=4)(self._read_targets)
+        self._suggester = lru_cache(maxsize=4)(self._make_suggester)
+
+    def open(
+        self, member: str, domain: str, table: Table, *, catalogue: str, who: str, is_blind: bool = False
+    ) -> tuple[Project, int, int]:
+        """Take a member's table; raises InvalidInput with every bad line, nothing is kept then. Returns (project, new, changed)."""
+        if not table.is_loadable:
+            raise InvalidInput(table.problems)
+        version = self._in_force(catalogue)
+        source = f"https://hutong.health/fhir/CodeSystem/{member}-{domain}"
+        project = self.projects.open(
+            member, domain, catalogue=catalogue, version=version.number, source=source, is_blind=is_blind
+        )
+        new, changed = self.projects.add(project, table.rows, who=who)
+        return project, new, changed
+
+    def suggest(self, project: Project, row: LocalRow, limit: int = 5) -> list[Suggestion]:
+        """Return suggestions for one row, the likeliest first."""
+        return self._suggester(project, len(self.projects.approved_pairs(project.domain))).suggest(
+            row.local, limit
+        )
+
+    def accept_above(self, project: Project, cut: float, *, who: str) -> list[tuple[str, str, float]]:
+        """Propose the first suggestion of every unmapped row whose confidence reaches `cut`; vetoed ones never.
+
+        Returns (local code, target code, confidence). A reviewer still has to approve.
+        """
+        if not LEAST_CUT <= cut <= 1:
+            raise InvalidInput("HT-CAT-56", value=cut, least=LEAST_CUT)
+        accepted = []
+        for row in self.projects.rows(project, ("unmapped",)):
+            best = next(iter(self.suggest(project, row, 1)), None)
+            if best is not None and best.may_be_bulk_accepted and best.confidence >= cut:
+                self.projects.propose(
+                    project,
+                    row.local.code,
+                    target=best.target.code,
+                    who=who,
+                    relationship=best.relationship,
+                    note=", ".join(best.reasons),
+                )
+                accepted.append((row.local.code, best.target.code, best.confidence))
+        return accepted
+
+    def propose(
+        self,
+        project: Project,
+        code: str,
+        *,
+        target: str | None,
+        who: str,
+        relationship: str = "equivalent",
+        note: str | None = None,
+    ) -> str:
+        """Propose a target that the catalogue has; raises InvalidInput HT-CAT-57 for one that it has not."""
+        if target is not None and target not in self._targets(project.catalogue, project.version):
+            raise InvalidInput("HT-CAT-57", concept=target, catalogue=project.catalogue)
+        return self.projects.propose(
+            project, code, target=target, who=who, relationship=relationship, note=note
+        )
+
+    def carry_over(self, project: Project, *, who: str) -> list[str]:
+        """Move a project to the version in force; returns the local codes whose target is gone or means another thing."""
+        version = self._in_force(project.catalogue)
+        before, after = (
+            self._targets(project.catalogue, project.version),
+            self._targets(project.catalogue, version.number),
+        )
+
+        def verdict(code: str) -> str | None:
+            row = after.get(code)
+            if row is None or row.is_inactive:
+                return None
+            return "ok" if code not in before or before[code].display == row.display else "changed"
+
+        return self.projects.carry_over(project, version.number, verdict, who=who)
+
+    def export(self, project: Project) -> str:
+        """Return all rows with state and target as CSV."""
+        return to_csv(self.projects.rows(project), self._display(project))
+
+    def concept_map(self, project: Project) -> Json:
+        """Return the approved rows as the next ConceptMap; raises BusinessRule HT-CAT-58 when none is approved."""
+        rows = self.projects.rows(project)
+        if not any(row.state == "approved" for row in rows):
+            raise BusinessRule("HT-CAT-58", member=project.member, domain=project.domain)
+        catalogue = self._catalogues.get(project.catalogue)
+        label = next(
+            version.label
+            for version in self._catalogues.versions(catalogue.id)
+            if version.number == project.version
+        )
+        today = self._now()
+        return to_concept_map(
+            project,
+            rows,
+            target_system=catalogue.url,
+            target_version=label,
+            display=self._display(project),
+            version=today.strftime("%Y%m%d%H%M%S"),
+            date=today.date().isoformat(),
+        )
+
+    def _in_force(self, catalogue: str) -> PublishedVersion:
+        self._catalogues.get(catalogue)
+        version = self._catalogues.in_force(catalogue, self._now().date())
+        if version is None:
+            raise BusinessRule("HT-CAT-59", catalogue=catalogue)
+        return version
+
+    def _display(self, project: Project) -> Callable[[str], str | None]:
+        targets = self._targets(project.catalogue, project.version)
+        return lambda code: targets[code].display if code in targets else None
+
+    def _read_targets(self, catalogue: str, version: int) -> dict[str, Row]:
+        return {row.code: row for row in self._catalogues.rows(catalogue, version)}
+
+    def _make_suggester(self, project: Project, approved: int) -> Suggester:  # noqa: ARG002  # more approvals, another suggester
+        rows = self._targets(project.catalogue, project.version).values()
+        targets = [
+            Target(
+                row.code,
+                row.display,
+                tuple(name.value for name in row.names),
+                str(row.properties.get("strength", "")),
+            )
+            for row in rows
+            if not row.is_inactive
+        ]
+        return Suggester(project.domain, targets, self.projects.approved_pairs(project.domain))

@@ -1,0 +1,52 @@
+"""States of a row of a mapping project, and who may move it (docs/terminology/mapping.md).
+
+unmapped → draft → submitted → approved; two authors who differ make a conflict that a third person reconciles.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from terminology.issues import BusinessRule, Forbidden
+
+State = Literal["unmapped", "draft", "conflict", "submitted", "approved", "rejected", "stale"]
+NAMES: dict[str, str] = {
+    "unmapped": "未对码", "draft": "草稿", "conflict": "争议", "submitted": "待审", "approved": "已审",
+    "rejected": "驳回", "stale": "目标已变",
+}  # fmt: skip
+
+OPEN_TO_PROPOSALS: frozenset[State] = frozenset(("unmapped", "draft", "rejected", "stale", "submitted"))
+RELATIONSHIPS = ("equivalent", "equal", "wider", "narrower", "inexact", "relatedto", "unmatched")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What one author says: a target code, or none with relationship unmatched (无对应)."""
+
+    author: str
+    target: str | None
+    relationship: str
+    note: str | None
+    at: str
+
+
+def state_after(proposals: tuple[Proposal, ...], *, is_blind: bool) -> State:
+    """Return the state that the authors' proposals make: a blind project waits for two, and compares them."""
+    if not is_blind:
+        return "submitted"
+    if len(proposals) < 2:
+        return "draft"
+    first, second = proposals[-2:]
+    return (
+        "submitted"
+        if (first.target, first.relationship) == (second.target, second.relationship)
+        else "conflict"
+    )
+
+
+def check_reviewer(code: str, state: State, authors: frozenset[str], who: str, *, wanted: State) -> None:
+    """Raise BusinessRule HT-CAT-50 when the row is not there to be reviewed, Forbidden HT-CAT-51 for an author."""
+    allowed = {"approved": ("submitted",), "rejected": ("submitted", "approved")}.get(wanted, ("conflict",))
+    if state not in allowed:
+        raise BusinessRule("HT-CAT-50", concept=code, state=NAMES[state], wanted=NAMES[wanted])
+    if who in authors:
+        raise Forbidden("HT-CAT-51", concept=code, who=who)
