@@ -142,12 +142,11 @@ class Projects:
         self, project: Project, states: Sequence[State] = (), *, after: str = "", limit: int = 1_000_000
     ) -> list[LocalRow]:
         """Return rows in the order of their codes from `after` on."""
-        marks = ",".join("?" * len(states))
-        found = self._db.execute(
-            "select code, name, strength, maker, uses, state, target, relationship, reviewer, note from local_row"
-            f" where project=? and code>? {f'and state in ({marks})' if states else ''} order by code limit ?",  # marks only
-            (project.id, after, *states, limit),
-        )
+        # Only question marks are put into the text.
+        wanted = f"and state in ({','.join('?' * len(states))})" if states else ""
+        statement = f"""select code, name, strength, maker, uses, state, target, relationship, reviewer, note
+            from local_row where project=? and code>? {wanted} order by code limit ?"""  # noqa: S608
+        found = self._db.execute(statement, (project.id, after, *states, limit))
         return [
             LocalRow(Local(code, name, strength, maker), uses, state, target, relationship, reviewer, note)
             for code, name, strength, maker, uses, state, target, relationship, reviewer, note in found
