@@ -17,15 +17,17 @@ from gateway.store.protocol import Put
 from terminology.fhirjson import Json
 
 
-def with_attachments(put: Put, context: Context) -> list[Put]:
+def with_attachments(put: Put, context: Context, *, size: int) -> list[Put]:
     """Return the change itself and one Binary for each large attachment of it; mostly the change alone.
+
+    `size` of the request's body: a small one can't hold a large attachment and isn't searched.
 
     The Binary's id is made of its owner and content, so that writing the same again stores nothing new.
     """
     limit = context.limits.inline_attachment_bytes
-    owner = f"{put.resource['resourceType']}/{put.resource['id']}"
-    if put.resource["resourceType"] == "Binary" or not any(_large(put.resource, limit)):
+    if size <= limit or put.resource["resourceType"] == "Binary" or not any(_large(put.resource, limit)):
         return [put]
+    owner = f"{put.resource['resourceType']}/{put.resource['id']}"
     binaries: list[Put] = []
     resource = _moved(put.resource, put.resource["resourceType"], owner, limit, binaries)
     return [replace(put, resource=resource), *binaries]

@@ -67,10 +67,8 @@ def answer(response: Response, entry: Entry | None) -> Json:
         told["location"] = headers["Location"]
     if "ETag" in headers:
         told["etag"] = headers["ETag"]
-    if "Last-Modified" in headers:
-        from gateway.rest.request import http_date
-
-        told["lastModified"] = http_date(headers["Last-Modified"], "Last-Modified").isoformat()
+    if response.last_updated is not None:
+        told["lastModified"] = response.last_updated.isoformat()
     row: Json = {}
     body: Any = Raw(response.stored) if response.stored is not None else response.resource
     is_outcome = response.resource is not None and response.resource.get("resourceType") == "OperationOutcome"

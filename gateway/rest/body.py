@@ -42,9 +42,28 @@ def parse_json(body: bytes, context: Context) -> Any:
         raise TooLarge("HT-REST-45", limit=context.limits.depth) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("HT-REST-41", detail=str(error)) from None
-    if too_deep(tree, context.limits.depth):
+    if not is_shallow(body, context.limits.depth) and too_deep(tree, context.limits.depth):
         raise TooLarge("HT-REST-45", limit=context.limits.depth)
     return tree
+
+
+NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+
+
+def is_shallow(body: bytes, limit: int) -> bool:
+    """Tell quickly that a JSON text nests no deeper than `limit`; False means that somebody has to look.
+
+    Innermost pairs are removed layer by layer. A bracket inside a string can only make the answer False.
+    """
+    brackets = body.translate(None, NO_BRACKETS)
+    for _ in range(limit):
+        if not brackets:
+            return True
+        fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if len(fewer) == len(brackets):
+            return False
+        brackets = fewer
+    return not brackets
 
 
 def too_deep(tree: Any, limit: int) -> bool:

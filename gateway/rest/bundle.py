@@ -96,7 +96,7 @@ def read_entry(row: object, number: int, request: Request) -> Entry:
             _attach(nested, resource, place)
         else:
             nested.resource = resource
-            nested.body = b"{}"
+            nested.body = request.body
     full_url = row.get("fullUrl")
     return Entry(number, nested, full_url if isinstance(full_url, str) else "")
 

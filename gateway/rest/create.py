@@ -22,7 +22,7 @@ async def create(request: Request, context: Context) -> Response:
     admit(resource, context)
     criteria = request.headers.get("if-none-exist")
     put = Put({**resource, "id": context.new_id()}, expected=0, method="POST")
-    changes = with_attachments(put, context)
+    changes = with_attachments(put, context, size=len(request.body))
     if criteria is None:
         [version, *_] = await context.store.commit(Commit(changes))
         assert version is not None

@@ -67,7 +67,7 @@ async def _patch(
 ) -> Response:
     expected_version(request, current)
     put = Put(patched(current, request, context), expected=current.version)
-    changes = with_attachments(put, context)
+    changes = with_attachments(put, context, size=len(request.body))
     try:
         [version, *_] = await context.store.commit(Commit(changes, guards=[guard] if guard else []))
     except VersionConflict:

@@ -33,7 +33,7 @@ def answer(version: Version, request: Request) -> Response:
     headers = version_headers(version)
     if is_known(version, request):
         return Response(304, headers=headers)
-    return Response(200, stored=version.body, headers=headers)
+    return Response(200, stored=version.body, headers=headers, last_updated=version.last_updated)
 
 
 def is_known(version: Version, request: Request) -> bool:

@@ -10,10 +10,16 @@ from typing import Any
 from terminology.fhirjson import Json
 
 CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{1,40}\?.+", re.ASCII | re.DOTALL)
+MAYBE_CONDITIONAL = re.compile(rb"""["'][A-Z][A-Za-z]{1,40}(?:\?|&#)""")
 RESTFUL = re.compile(
     r"(?P<base>https?://.+)/(?P<local>[A-Z][A-Za-z]{1,40}/[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?", re.ASCII
 )
 LINK = re.compile(r"""(\s(?:href|src)\s*=\s*)(["'])(.*?)\2""", re.DOTALL)
+
+
+def may_be_conditional(body: bytes) -> bool:
+    """Tell whether a Bundle's text may hold a conditional reference; False spares the walk through its resources."""
+    return b"\\u00" in body or MAYBE_CONDITIONAL.search(body) is not None
 
 
 def conditional_references(node: Any) -> Iterator[str]:

@@ -21,6 +21,7 @@ class Response:
     stored: bytes | None = None
     content: bytes | None = None
     media_type: str = ""
+    last_updated: datetime | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 

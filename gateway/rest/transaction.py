@@ -16,7 +16,7 @@ from gateway.rest.bundle import Entry, at_entry, read_entry
 from gateway.rest.conditional import Found, deciding, expected_version, search_criteria
 from gateway.rest.context import Context
 from gateway.rest.patch import patched
-from gateway.rest.references import conditional_references, full_reference, rewrite
+from gateway.rest.references import conditional_references, full_reference, may_be_conditional, rewrite
 from gateway.rest.request import Request
 from gateway.rest.response import Response
 from gateway.rest.route import match
@@ -61,6 +61,8 @@ class Plan:
     guards: list[Guard] = field(default_factory=list)
     targets: dict[str, str] = field(default_factory=dict)
     conditions: dict[str, str] = field(default_factory=dict)
+    size: int = 0
+    has_conditional_references: bool = True
 
 
 class Problems:
@@ -95,7 +97,8 @@ async def transaction(rows: list[Any], request: Request, context: Context) -> Re
     problems.check()
 
     async def decide() -> list[Json]:
-        plan = await _plan([entry for entry in entries if _writes(entry)], context)
+        plan = Plan(size=len(request.body), has_conditional_references=may_be_conditional(request.body))
+        await _plan(plan, [entry for entry in entries if _writes(entry)], context)
         await _check_reads([entry for entry in entries if not _writes(entry)], plan, context)
         return await _commit(plan, len(entries), context)
 
@@ -137,8 +140,7 @@ def _check_route(entry: Entry, context: Context) -> None:
         raise at_entry(error, entry) from None
 
 
-async def _plan(entries: list[Entry], context: Context) -> Plan:
-    plan = Plan()
+async def _plan(plan: Plan, entries: list[Entry], context: Context) -> None:
     problems = Problems()
     for entry in entries:
         try:
@@ -150,7 +152,8 @@ async def _plan(entries: list[Entry], context: Context) -> Plan:
     for step in plan.steps:
         if step.entry.full_url and step.entry.request.method != "DELETE":
             plan.targets[step.entry.full_url] = step.identity
-    await _conditional_references(plan, context, problems)
+    if plan.has_conditional_references:
+        await _conditional_references(plan, context, problems)
     problems.check()
     for step in plan.steps:
         try:
@@ -158,7 +161,6 @@ async def _plan(entries: list[Entry], context: Context) -> Plan:
         except FhirError as error:
             problems.add(at_entry(error, step.entry))
     problems.check()
-    return plan
 
 
 async def _step(entry: Entry, plan: Plan, context: Context) -> Step:
@@ -320,7 +322,7 @@ async def _commit(plan: Plan, count: int, context: Context) -> list[Json]:
     changes: list[Put | Delete] = [step.change for step in order if step.change is not None]
     for place, change in enumerate(list(changes)):
         if isinstance(change, Put):
-            changes[place], *binaries = with_attachments(change, context)
+            changes[place], *binaries = with_attachments(change, context, size=plan.size)
             changes.extend(binaries)
     versions: dict[int, Version | None] = {}
     if changes:

@@ -31,7 +31,9 @@ async def replace(
     resource: Json, current: Version | None, request: Request, context: Context, *, guard: Guard | None = None
 ) -> Response:
     """Commit `resource` over `current` under the request's If-Match or If-None-Match."""
-    changes = with_attachments(Put(resource, expected=expected_version(request, current)), context)
+    changes = with_attachments(
+        Put(resource, expected=expected_version(request, current)), context, size=len(request.body)
+    )
     guards = [guard] if guard else []
 
     async def write() -> Version:
@@ -71,7 +73,7 @@ async def conditional_update(request: Request, context: Context) -> Response:
             raise VersionConflict("HT-REST-68", type=request.type, id=id)
         put = Put(resource, expected=current.version if current else 0)
         [version, *_] = await context.store.commit(
-            Commit(with_attachments(put, context), guards=[found.guard])
+            Commit(with_attachments(put, context, size=len(request.body)), guards=[found.guard])
         )
         assert version is not None
         return written(version, request, context, is_new=True)

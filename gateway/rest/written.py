@@ -15,7 +15,7 @@ def written(version: Version, request: Request, context: Context, *, is_new: boo
     """Return 201 or 200 with the version's headers; the representation is the default (http.html#return)."""
     headers = version_headers(version)
     headers["Location"] = location(request, version)
-    response = Response(201 if is_new else 200, headers=headers)
+    response = Response(201 if is_new else 200, headers=headers, last_updated=version.last_updated)
     wish = request.preference("return")
     if wish == "minimal":
         return response
