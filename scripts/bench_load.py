@@ -45,7 +45,7 @@ class _Connection(asyncio.Protocol):
             if self.answer is not None and not self.answer.done():
                 self.answer.set_result(status)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(ConnectionError("closed"))
 
