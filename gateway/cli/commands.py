@@ -57,7 +57,7 @@ ROWS = (
         "messages",
     ),
     Row("run", "map:run", "试运行一个映射，不写入。", "Map a message without storing anything.", "map"),
-    Row("test", "map:test", "运行映射自带的测试。", "Run the tests that maps carry.", "map"),
+    Row("test", "map:try_maps", "运行映射自带的测试。", "Run the tests that maps carry.", "map"),
     Row(
         "doctor",
         "doctor:doctor",

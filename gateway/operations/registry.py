@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
+from gateway.operations.convert_definition import CONVERT
 from gateway.operations.recognition_definitions import DECISION, RECOGNIZE
 from gateway.operations.terminology_definitions import (
     BATCH_VALIDATE_CODE,
@@ -101,6 +102,7 @@ class Operations:
 
 # One row an operation; functions are imported on first call.
 ROWS: tuple[Operation, ...] = (
+    Operation("gateway.operations.convert:convert", CONVERT, reads_raw=True),
     Operation(
         "gateway.operations.everything:patient", f"{CORE}Patient-everything", levels=frozenset({"instance"})
     ),

@@ -51,8 +51,8 @@ class Validation:
 class Context:
     """Store, operations, limits, clock and id source.
 
-    `terminology` is the catalogue service that terminology operations and `:in` searches ask. `docs` stands before
-    the "/docs/…" links of outcomes.
+    `terminology` is the catalogue service that terminology operations and `:in` searches ask. `maps` are
+    the active maps that $convert asks. `docs` stands before the "/docs/…" links of outcomes.
     """
 
     store: Store
@@ -66,6 +66,7 @@ class Context:
     docs: str = ""
     terminology: Any = None
     packs: "PackLibrary | None" = None
+    maps: Any = None
     commit_retries: int = 64
 
     @property
