@@ -59,6 +59,12 @@ ROWS = (
     Row("run", "map:run", "试运行一个映射，不写入。", "Map a message without storing anything.", "map"),
     Row("test", "map:try_maps", "运行映射自带的测试。", "Run the tests that maps carry.", "map"),
     Row(
+        "validate",
+        "validate:validate",
+        "校验资源文件：结构、规则、profile。",
+        "Check resource files: structure, rules, profiles.",
+    ),
+    Row(
         "doctor",
         "doctor:doctor",
         "检查环境、数据与端口，并给出修复办法。",

@@ -114,6 +114,7 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.meta:meta", f"{CORE}Resource-meta", levels=frozenset({"instance"})),
     Operation("gateway.operations.meta:meta_add", f"{CORE}Resource-meta-add", affects_state=True),
     Operation("gateway.operations.meta:meta_delete", f"{CORE}Resource-meta-delete", affects_state=True),
+    Operation("gateway.operations.validate:validate", f"{CORE}Resource-validate", reads_raw=True),
     Operation("gateway.operations.graphql:graphql", f"{CORE}Resource-graphql", reads_raw=True),
     Operation("gateway.operations.recognize:recognize_items", RECOGNIZE),
     Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),

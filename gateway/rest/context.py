@@ -46,6 +46,11 @@ class Validation:
     def level(self, resource_type: str) -> Level:
         return self.types.get(resource_type, self.default)
 
+    @property
+    def has_full(self) -> bool:
+        """Whether any type is checked with all rules and profiles."""
+        return "full" in (self.default, *self.types.values())
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Context:
