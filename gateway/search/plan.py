@@ -123,7 +123,7 @@ class Plan:
         wanted, self._missing = sorted(self._missing), set()
         sql = self.sql()
         self.words.learn(
-            (yield Statement(f"SELECT value, id FROM word WHERE {sql.text_in('value', wanted)}", sql.values))
+            (yield Statement(*sql.finish(f"SELECT value, id FROM word WHERE {sql.text_in('value', wanted)}")))
         )
         self._absent |= {value for value in wanted if value not in self.words.numbers}
         return True
@@ -196,7 +196,7 @@ class Plan:
         best: tuple[int, Condition] | None = None
         for condition, driver, sql in ranked:
             text = f"SELECT count(*) FROM (SELECT 1 FROM ({driver.select}) c0 LIMIT {FEW}) c1"
-            size = (yield Statement(text, sql.values, True))[0][0]
+            size = (yield Statement(*sql.finish(text), True))[0][0]
             if size < FEW and (best is None or size < best[0]):
                 best = (size, condition)
             if size < FEW_ENOUGH:
@@ -221,7 +221,7 @@ class Plan:
             f"SELECT {keys}v.rid FROM (SELECT DISTINCT rid FROM ({driver.select}) c0) d "
             f"{self.dialect.join} version v ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v')}"
         )
-        return text, sql.values
+        return sql.finish(text)
 
     def _conditions(self, conditions: Sequence[Condition], sql: Sql, v: str) -> str:
         parts = [sql.visible(v)]
@@ -278,10 +278,10 @@ class Plan:
                 f"SELECT DISTINCT {keys}k.rid FROM token k {self.dialect.join} version v ON v.rid = k.rid "
                 f"WHERE {driver.ordered}{passed.format('k')} AND {where} ORDER BY k.rid {direction} LIMIT {limit}"
             )
-            return text, sql.values
+            return sql.finish(text)
         where = " AND ".join([sql.visible("v"), *(sql.predicate(condition, "v") for condition in self.where)])
         parts = self._over_types(f"{keys}v.rid AS rid", where + passed.format("v"), sql)
-        return f"{parts} ORDER BY {len(self.query.sort) + 1} {direction} LIMIT {limit}", sql.values
+        return sql.finish(f"{parts} ORDER BY {len(self.query.sort) + 1} {direction} LIMIT {limit}")
 
     def _over_types(self, columns: str, where: str, sql: Sql) -> str:
         """SELECT over all resources of the searched types, by row number."""
@@ -320,7 +320,7 @@ class Plan:
             f"SELECT DISTINCT {', '.join(keys)}, v.rid FROM {source} WHERE {where} "
             f"ORDER BY 1 {direction}, {_ordinals(others)}{len(keys) + 1} {direction} LIMIT {limit}"
         )
-        return text, sql.values
+        return sql.finish(text)
 
     def valueless_statement(self, after: tuple[Any, ...] | None, limit: int) -> tuple[str, list[Any]]:
         """The resources without a value of the first sort key; they come last."""
@@ -337,7 +337,7 @@ class Plan:
         shown = "".join(f", {expression}" for expression in keys)
         parts = self._over_types(f"NULL{shown}, v.rid", " AND ".join(conditions), sql)
         text = f"{parts} ORDER BY {_ordinals(others)}{len(keys) + 2} {direction} LIMIT {limit}"
-        return text, sql.values
+        return sql.finish(text)
 
     def _beyond(self, keys: Sequence[str], after: tuple[Any, ...], sql: Sql) -> str:
         """Rows that come after the cursor's, key by key, the row number last."""
@@ -383,7 +383,7 @@ class Plan:
                 f"ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v')}"
             )
         bound = f" LIMIT {limit}" if limit is not None else ""
-        return f"SELECT count(*) FROM ({inner}{bound}) c1", sql.values
+        return sql.finish(f"SELECT count(*) FROM ({inner}{bound}) c1")
 
     def _bodies(self, numbers: Sequence[int]) -> Steps:
         """Return the versions of these rows, in this order."""
@@ -458,7 +458,7 @@ class Plan:
                 f"SELECT DISTINCT x.rid FROM token k {self.dialect.join} version x ON {join} "
                 f"WHERE {' AND '.join(where)} AND {sql.visible('x')} ORDER BY 1 LIMIT {including.MAX_INCLUDED + 1}"
             )
-            found += [row[0] for row in (yield Statement(text, sql.values, True))]
+            found += [row[0] for row in (yield Statement(*sql.finish(text), True))]
         return found
 
 

@@ -6,6 +6,7 @@ chooses which condition drives, so the database's own planner has nothing to gue
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -68,6 +69,7 @@ class Sql:
     def __init__(self, dialect: Dialect, word: Callable[[str], int | None], snapshot: int) -> None:
         self.dialect = dialect
         self.values: list[Any] = []
+        self._mark = re.compile(re.escape(dialect.mark) + r"(\d+)")
         self._word = word
         self._aliases = count(1)
         self._snapshot = snapshot
@@ -76,6 +78,16 @@ class Sql:
     def bind(self, value: Any) -> str:
         self.values.append(value)
         return f"{self.dialect.mark}{len(self.values)}"
+
+    def finish(self, text: str) -> tuple[str, list[Any]]:
+        """Return the statement with its values; values of drivers that were weighed and not taken fall away."""
+        used: dict[str, int] = {}
+
+        def number(found: re.Match[str]) -> str:
+            return f"{self.dialect.mark}{used.setdefault(found[1], len(used) + 1)}"
+
+        text = self._mark.sub(number, text)
+        return text, [self.values[int(mark) - 1] for mark in used]
 
     def alias(self, letter: str) -> str:
         return f"{letter}{next(self._aliases)}"
@@ -379,7 +391,7 @@ class Sql:
         if not found:
             return None
         best = min(found, key=lambda driver: driver.rank)
-        return best if len(items) == 1 else replace(best, is_exact=False)
+        return best if len(items) == 1 else replace(best, is_exact=False, ordered="")
 
     def _updated_driver(self, condition: Updated) -> Driver | None:
         op, low, high = condition.op, condition.low, condition.high
