@@ -69,7 +69,7 @@ class Criteria:
 
     def read(self, types: Sequence[str], name: str, value: str) -> Condition:
         """Return the condition for resources of `types` (none: any); raises InvalidInput."""
-        if name.startswith("_has:"):
+        if name.startswith("_has:") or name == "_has":
             return has.parse(name, value, types, self)
         head, dot, tail = name.partition(".")
         if dot:

@@ -85,8 +85,10 @@ def read_period(value: Any, offset_minutes: int) -> Iterator[tuple[int, int]]:
         return
     starts = list(read_date(value.get("start"), offset_minutes))
     ends = list(read_date(value.get("end"), offset_minutes))
-    if starts or ends:
-        yield starts[0][0] if starts else MIN, ends[0][1] if ends else MAX
+    low, high = starts[0][0] if starts else MIN, ends[0][1] if ends else MAX
+    # per-1 forbids an end before the start; such a period is nowhere in time.
+    if (starts or ends) and low < high:
+        yield low, high
 
 
 def read_timing(value: Any, offset_minutes: int) -> Iterator[tuple[int, int]]:

@@ -21,6 +21,8 @@ class Dialect:
     """SELECT of the row numbers that match a query."""
     by_type: str
     """Hint for walking a resource type; SQLite guesses wrong without statistics."""
+    by_id: str
+    """Hint for finding a resource by type and id."""
     arrays_are_json: bool
 
 
@@ -34,6 +36,7 @@ SQLITE = Dialect(
     fulltext="EXISTS (SELECT 1 FROM {table} WHERE rowid = {row} AND {table} MATCH {query})",
     fulltext_rows="SELECT rowid AS rid FROM {table} WHERE {table} MATCH {query}",
     by_type="INDEXED BY version_type",
+    by_id="INDEXED BY version_id",
     arrays_are_json=True,
 )
 
@@ -47,5 +50,6 @@ POSTGRES = Dialect(
     fulltext="EXISTS (SELECT 1 FROM {table} f WHERE f.rid = {row} AND f.words @@ {query}::tsquery OFFSET 0)",
     fulltext_rows="SELECT f.rid FROM {table} f WHERE f.words @@ {query}::tsquery",
     by_type="",
+    by_id="",
     arrays_are_json=False,
 )

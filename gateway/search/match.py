@@ -187,7 +187,8 @@ def sort_value(key: Sort, row: Row) -> Any:
         return row.number
     values: list[Any]
     if key.kind == "token":
-        values = [value.code for value in row.index.tokens if value.path in key.paths]
+        # A concept with a text only has no code to be sorted by.
+        values = [value.code for value in row.index.tokens if value.path in key.paths and value.code]
     elif key.kind == "string":
         values = [value.value for value in row.index.strings if value.path in key.paths]
     elif key.kind == "date":

@@ -160,7 +160,10 @@ class _Reader:
         elif name in ("_contained", "_containedType"):
             # Contained resources are not indexed (search.html#contained allows it).
             if (name, value) not in (("_contained", "false"), ("_containedType", "container")):
-                self._ignore(name)
+                issue = Issue(
+                    "HT-SEARCH-39", {"name": name, "value": value[:80]}, "error" if self.strict else "warning"
+                )
+                (self.problems if self.strict else self.warnings).append(issue)
         elif value == "":
             # An empty value asks nothing; browsers send it for an empty field.
             self.warnings.append(Issue("HT-SEARCH-03", {"name": name[:80]}, "warning"))

@@ -56,6 +56,15 @@ class Found(NamedTuple):
     body: bytes | None
 
 
+# What tells two rows of one resource with the same value apart.
+TIES = {
+    "token": ("p", "s", "d", "n"),
+    "string": ("p", "exact", "n"),
+    "date": ("p", "high", "n"),
+    "quantity": ("p", "n", "high", "s", "code", "unit"),
+}
+
+
 @dataclass(slots=True)
 class Page:
     """What `Plan.run` returns."""
@@ -237,7 +246,7 @@ class Plan:
             return f"{v}.{'id' if key.kind == 'id' else 'rid'}"
         k = sql.alias("k")
         edge = "max" if key.descending else "min"
-        paths = sql.is_in(f"{k}.p", sql.words(key.paths))
+        paths = _valued(key, k, sql)
         return f"(SELECT {edge}({k}.{_column(key)}) FROM {key.kind} {k} WHERE {k}.rid = {v}.rid AND {paths})"
 
     # Walks
@@ -269,18 +278,20 @@ class Plan:
         keys = "".join(f"{self._key(key, 'v', sql)}, " for key in self.query.sort)
         passed = ""
         if at is not None:
-            passed = f" AND {{}}.rid {'<' if descending else '>'} {sql.bind(at.after[-1])}"
+            passed = f" AND {{}} {'<' if descending else '>'} {sql.bind(at.after[-1])}"
         if ordered is not None:
             driver = sql.driver(ordered, self.query.types)
             assert driver is not None
+            assert driver.ordered is not None
+            table, row, condition = driver.ordered
             where = self._conditions([c for c in self.where if c is not ordered], sql, "v")
             text = (
-                f"SELECT DISTINCT {keys}k.rid FROM token k {self.dialect.join} version v ON v.rid = k.rid "
-                f"WHERE {driver.ordered}{passed.format('k')} AND {where} ORDER BY k.rid {direction} LIMIT {limit}"
+                f"SELECT DISTINCT {keys}{row} FROM {table} {self.dialect.join} version v ON v.rid = {row} "
+                f"WHERE {condition}{passed.format(row)} AND {where} ORDER BY {row} {direction} LIMIT {limit}"
             )
             return sql.finish(text)
         where = " AND ".join([sql.visible("v"), *(sql.predicate(condition, "v") for condition in self.where)])
-        parts = self._over_types(f"{keys}v.rid AS rid", where + passed.format("v"), sql)
+        parts = self._over_types(f"{keys}v.rid AS rid", where + passed.format("v.rid"), sql)
         return sql.finish(f"{parts} ORDER BY {len(self.query.sort) + 1} {direction} LIMIT {limit}")
 
     def _over_types(self, columns: str, where: str, sql: Sql) -> str:
@@ -306,10 +317,15 @@ class Plan:
             column = _column(first)
             value = f"k.{column}"
             source = f"{first.kind} k {self.dialect.join} version v ON v.rid = k.rid"
-            paths = sql.words(first.paths)
             beyond = "<" if not first.descending else ">"
-            smaller = f"{first.kind} m WHERE m.rid = k.rid AND {sql.is_in('m.p', paths)} AND m.{column} {beyond} k.{column}"
-            conditions = [sql.is_in("k.p", paths), f"NOT {sql.exists(smaller)}"]
+            valued = _valued(first, "k", sql)
+            # Of equal values the first row stands for the resource.
+            m, k = (", ".join(f"{row}.{name}" for name in TIES[first.kind]) for row in "mk")
+            smaller = (
+                f"{first.kind} m WHERE m.rid = k.rid AND {_valued(first, 'm', sql)} AND "
+                f"(m.{column} {beyond} k.{column} OR (m.{column} = k.{column} AND ({m}) < ({k})))"
+            )
+            conditions = [valued, f"NOT {sql.exists(smaller)}"]
         keys = [value, *(self._key(key, "v", sql) for key in others)]
         if after is not None:
             edge = sql.bind(after[0])
@@ -317,7 +333,7 @@ class Plan:
             conditions.append(self._beyond(keys, after, sql))
         where = " AND ".join([*conditions, self._conditions(self.where, sql, "v")])
         text = (
-            f"SELECT DISTINCT {', '.join(keys)}, v.rid FROM {source} WHERE {where} "
+            f"SELECT {', '.join(keys)}, v.rid FROM {source} WHERE {where} "
             f"ORDER BY 1 {direction}, {_ordinals(others)}{len(keys) + 1} {direction} LIMIT {limit}"
         )
         return sql.finish(text)
@@ -328,7 +344,7 @@ class Plan:
         first, *others = self.query.sort
         direction = "DESC" if first.descending else "ASC"
         k = sql.alias("k")
-        has = f"{first.kind} {k} WHERE {k}.rid = v.rid AND {sql.is_in(f'{k}.p', sql.words(first.paths))}"
+        has = f"{first.kind} {k} WHERE {k}.rid = v.rid AND {_valued(first, k, sql)}"
         keys = [self._key(key, "v", sql) for key in others]
         conditions = [f"NOT {sql.exists(has)}", sql.visible("v")]
         conditions += [sql.predicate(condition, "v") for condition in self.where]
@@ -446,16 +462,16 @@ class Plan:
             if one.is_reverse:
                 codes = sql.text_in("k.code", [row.id for row in group])
                 where = [k_paths, codes, f"k.s = {group[0].t}"]
-                join = "x.rid = k.rid"
+                join, hint = "x.rid = k.rid", ""
                 if one.source is not None:
                     where.append(sql.types("x", (one.source,)))
             else:
                 where = [sql.is_in("k.rid", [row.rid for row in group]), k_paths]
-                join = "x.t = k.s AND x.id = k.code"
+                join, hint = "x.t = k.s AND x.id = k.code", self.dialect.by_id
                 if one.target is not None:
                     where.append(sql.is_in("k.s", sql.words((one.target,))))
             text = (
-                f"SELECT DISTINCT x.rid FROM token k {self.dialect.join} version x ON {join} "
+                f"SELECT DISTINCT x.rid FROM token k {self.dialect.join} version x {hint} ON {join} "
                 f"WHERE {' AND '.join(where)} AND {sql.visible('x')} ORDER BY 1 LIMIT {including.MAX_INCLUDED + 1}"
             )
             found += [row[0] for row in (yield Statement(*sql.finish(text), True))]
@@ -476,6 +492,12 @@ def _ordinals(keys: Sequence[Sort]) -> str:
         f"{number} {'DESC' if key.descending else 'ASC'} NULLS LAST, " for number, key in enumerate(keys, 2)
     )
     return "".join(ways)
+
+
+def _valued(key: Sort, k: str, sql: Sql) -> str:
+    """The index rows `k` that a resource is sorted by; a concept with a text only has no code."""
+    paths = sql.is_in(f"{k}.p", sql.words(key.paths))
+    return f"{paths} AND {k}.code <> ''" if key.kind == "token" else paths
 
 
 def _column(key: Sort) -> str:

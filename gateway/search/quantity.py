@@ -70,7 +70,7 @@ def read_number(value: Any) -> Iterator[tuple[float, float, str, str, str]]:
 
 def read_quantity(value: Any) -> Iterator[tuple[float, float, str, str, str]]:
     """Yield (low, high, system, code, unit); "<5" reaches down to minus infinity."""
-    if not isinstance(value, dict) or not isinstance(value.get("value"), (int, Decimal)):
+    if not isinstance(value, dict) or not isinstance(value.get("value"), (int, Decimal, float)):
         return
     number = float(value["value"])
     comparator = value.get("comparator")
@@ -80,7 +80,7 @@ def read_quantity(value: Any) -> Iterator[tuple[float, float, str, str, str]]:
 
 
 def read_money(value: Any) -> Iterator[tuple[float, float, str, str, str]]:
-    if isinstance(value, dict) and isinstance(value.get("value"), (int, Decimal)):
+    if isinstance(value, dict) and isinstance(value.get("value"), (int, Decimal, float)):
         number = float(value["value"])
         yield (
             number,
@@ -98,7 +98,10 @@ def read_range(value: Any) -> Iterator[tuple[float, float, str, str, str]]:
     lows, highs = list(read_quantity(value.get("low"))), list(read_quantity(value.get("high")))
     if lows or highs:
         _, _, system, code, unit = (lows or highs)[0]
-        yield lows[0][0] if lows else -INFINITY, highs[0][1] if highs else INFINITY, system, code, unit
+        low, high = lows[0][0] if lows else -INFINITY, highs[0][1] if highs else INFINITY
+        # rng-2: the low end is not above the high end.
+        if low <= high:
+            yield low, high, system, code, unit
 
 
 def read_sampled(value: Any) -> Iterator[tuple[float, float, str, str, str]]:

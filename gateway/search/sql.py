@@ -53,14 +53,18 @@ VALUE_CONDITIONS = (Token, Display, Below, String, Date, Quantity)
 class Driver:
     """SELECT of candidate row numbers. `rank`: how selective such a thing usually is, 0 best.
 
-    `is_exact`: it lists no resource that the condition doesn't hold for. `ordered`: where a page can stop early, the
-    expression over a token row `k` whose rows come by row number.
+    `is_exact`: it lists no resource that the condition doesn't hold for. `ordered`: (table, row number, condition) whose rows come by row number,
+    so that a page can stop early.
     """
 
     select: str
     rank: int
     is_exact: bool = False
-    ordered: str = ""
+    ordered: tuple[str, str, str] | None = None
+
+
+NOWHERE = Driver("SELECT 0 AS rid WHERE FALSE", 0, True)
+"""No resource has a value there."""
 
 
 class Sql:
@@ -176,7 +180,8 @@ class Sql:
         k, x = self.alias("k"), self.alias("v")
         paths = self.is_in(f"{k}.p", self.words(condition.paths))
         return self.exists(
-            f"token {k} {self.dialect.join} version {x}{self.on(f'{x}.t = {k}.s AND {x}.id = {k}.code')} "
+            f"token {k} {self.dialect.join} version {x} {self.dialect.by_id}"
+            f"{self.on(f'{x}.t = {k}.s AND {x}.id = {k}.code')} "
             f"WHERE {k}.rid = {v}.rid AND {paths} AND {self.types(x, condition.types)} AND {self.visible(x)} "
             f"AND {self.predicate(condition.item, x)}"
         )
@@ -338,7 +343,9 @@ class Sql:
     def _number(self, condition: Quantity, a: str, b: str) -> str:
         op = condition.op
         if op in ("eq", "ne"):
-            inside = f"({a} >= {self.bind(condition.low)} AND {b} < {self.bind(condition.high)})"
+            # The upper bound stands on both ends, so that the index on the lower end has a range.
+            low, high = self.bind(condition.low), self.bind(condition.high)
+            inside = f"({a} >= {low} AND {a} < {high} AND {b} < {high})"
             return inside if op == "eq" else f"NOT {inside}"
         if op == "ap":
             return f"({a} <= {self.bind(condition.high)} AND {b} >= {self.bind(condition.low)})"
@@ -358,7 +365,7 @@ class Sql:
         if isinstance(condition, AnyOf):
             drivers = [self.driver(item, types) for item in condition.items]
             if not drivers:
-                return Driver("SELECT rid FROM version WHERE FALSE", 0, is_exact=True)
+                return NOWHERE
             if any(driver is None for driver in drivers):
                 return None
             kept = [driver for driver in drivers if driver is not None]
@@ -381,7 +388,12 @@ class Sql:
             return self._near_driver(condition)
         if isinstance(condition, Text):
             query = self.bind(self._fulltext(condition))
-            return Driver(self.dialect.fulltext_rows.format(table=condition.field, query=query), 4)
+            select = self.dialect.fulltext_rows.format(table=condition.field, query=query)
+            if not self.dialect.arrays_are_json:
+                return Driver(select, 4, True)
+            # FTS5 lists its rows by number.
+            table = condition.field
+            return Driver(select, 4, True, (table, f"{table}.rowid", f"{table} MATCH {query}"))
         if isinstance(condition, VALUE_CONDITIONS):
             return self._value_driver(condition)
         return None
@@ -391,7 +403,7 @@ class Sql:
         if not found:
             return None
         best = min(found, key=lambda driver: driver.rank)
-        return best if len(items) == 1 else replace(best, is_exact=False, ordered="")
+        return best if len(items) == 1 else replace(best, is_exact=False, ordered=None)
 
     def _updated_driver(self, condition: Updated) -> Driver | None:
         op, low, high = condition.op, condition.low, condition.high
@@ -432,7 +444,7 @@ class Sql:
         return Driver(
             f"SELECT {y}.rid FROM (SELECT DISTINCT rid FROM ({inner.select}) d0) {x}d {self.dialect.join} version {x}"
             f"{self.on(f'{x}.rid = {x}d.rid')} {self.dialect.join} token {k}{self.on(f'{k}.rid = {x}.rid AND {paths}')} "
-            f"{self.dialect.join} version {y}{self.on(f'{y}.t = {k}.s AND {y}.id = {k}.code')} "
+            f"{self.dialect.join} version {y} {self.dialect.by_id}{self.on(f'{y}.t = {k}.s AND {y}.id = {k}.code')} "
             f"WHERE {self.types(x, (condition.type,))} AND {self.visible(x)} AND {self.predicate(condition.item, x)}",
             inner.rank + 2,
         )
@@ -443,8 +455,10 @@ class Sql:
         low, high = self.bind(condition.latitude - degrees), self.bind(condition.latitude + degrees)
         return Driver(f"SELECT k.rid FROM quantity k WHERE {paths} AND k.low >= {low} AND k.low <= {high}", 4)
 
-    def _value_driver(self, condition: Condition) -> Driver | None:
+    def _value_driver(self, condition: Token | Display | Below | String | Date | Quantity) -> Driver | None:
         k = "k"
+        if not self.words(condition.paths):
+            return NOWHERE
         if isinstance(condition, Token):
             numbers = self.words(condition.paths)
             _, where = self.value(condition, k)
@@ -453,7 +467,12 @@ class Sql:
                 return Driver(f"SELECT k.rid FROM token k WHERE {where}", 8)
             is_reference = any((system or "")[:1].isupper() for system, _ in condition.pairs)
             rank = 1 if is_reference else 2
-            return Driver(f"SELECT k.rid FROM token k WHERE {where}", rank, True, where if is_single else "")
+            return Driver(
+                f"SELECT k.rid FROM token k WHERE {where}",
+                rank,
+                True,
+                ("token k", "k.rid", where) if is_single else None,
+            )
         if isinstance(condition, Below):
             numbers = self.words(condition.paths)
             low, high = self.bind(condition.uri), self.bind(condition.uri + "/" + LAST)

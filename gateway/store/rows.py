@@ -49,7 +49,7 @@ class Rows:
             self.date.append((rid, word(path), low, high, int(high - low > DAY), n))
         for path, a, b, system, code, unit, base_a, base_b, base, n in index.quantities:
             numbers = (word(system) if system else 0, word(code) if code else 0, word(unit) if unit else 0)
-            base_number = word(base) if base else 0
+            base_number = word(base) if base else None
             self.quantity.append(
                 (rid, word(path), a, b, *numbers, base_number, base_a, base_b, int(a != b), n)
             )

@@ -37,10 +37,10 @@ CREATE INDEX IF NOT EXISTS date_low ON date (p, low, rid, high);
 CREATE INDEX IF NOT EXISTS date_high ON date (p, high) WHERE wide = 1;
 CREATE TABLE IF NOT EXISTS quantity (
   rid INTEGER NOT NULL, p INTEGER NOT NULL, low REAL NOT NULL, high REAL NOT NULL, s INTEGER NOT NULL,
-  code INTEGER NOT NULL, unit INTEGER NOT NULL, base INTEGER NOT NULL, base_low REAL NOT NULL, base_high REAL NOT NULL,
+  code INTEGER NOT NULL, unit INTEGER NOT NULL, base INTEGER, base_low REAL NOT NULL, base_high REAL NOT NULL,
   wide INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (rid, p, n, low, high, s, code, unit)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS quantity_low ON quantity (p, low, rid);
-CREATE INDEX IF NOT EXISTS quantity_base ON quantity (p, base, base_low) WHERE base <> 0;
+CREATE INDEX IF NOT EXISTS quantity_base ON quantity (p, base, base_low) WHERE base IS NOT NULL;
 CREATE INDEX IF NOT EXISTS quantity_wide ON quantity (p, high) WHERE wide = 1;
 CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key TEXT NOT NULL, payload BLOB NOT NULL);

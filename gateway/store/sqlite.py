@@ -114,6 +114,7 @@ class SqliteStore:
         connection.set_busy_timeout(10_000)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA cache_size = -32768")
         connection.execute("PRAGMA mmap_size = 1073741824")
         return connection
@@ -225,7 +226,7 @@ class SqliteStore:
             try:
                 log, done = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 # When everything is copied the writer starts the log over by itself.
-                if log > 100_000 and done < log:
+                if log > 20_000 and done < log:
                     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
             except apsw.BusyError:
                 continue

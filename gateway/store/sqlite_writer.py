@@ -51,10 +51,9 @@ class Writer:
 
     def _restart(self) -> None:
         """Read from the database what a rolled back transaction may have left wrong in memory."""
-        row = self._connection.execute(
-            "SELECT rid, updated FROM version ORDER BY rid DESC LIMIT 1"
-        ).fetchone()
-        self._rid, self._last = row or (0, 0)
+        rows = fetch(self._connection, "SELECT rid, updated FROM version ORDER BY rid DESC LIMIT 1")
+        self._rid: int = rows[0][0] if rows else 0
+        self._last: int = rows[0][1] if rows else 0
         self._next_word = int(self._scalar("SELECT coalesce(max(id), 0) FROM word"))
         self._clear()
 
