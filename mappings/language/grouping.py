@@ -45,6 +45,10 @@ class Grouping:
         moves = self._moves
         for segment in segments:
             name = segment.name
+            if name[0] == "Z" and not self._knows(name):
+                # A local segment between those of a group does not end the group.
+                root.setdefault(name, []).append(segment)
+                continue
             state = stack[-1].name
             try:
                 depth, action, target = moves[state][name]
@@ -72,6 +76,9 @@ class Grouping:
             else:
                 owner[name] = [segment]
         return root
+
+    def _knows(self, name: str) -> bool:
+        return any(name in (*rule.starts, *rule.before, *rule.holds) for rule in self.rules.values())
 
     def _move(self, state: str, name: str) -> tuple[int, str, str]:
         """Return depth of the owner's parent (or of the owner for "hold"), action, and the group that opens."""

@@ -186,14 +186,14 @@ class Result:
     def coverage(self) -> Coverage:
         return self.measure()
 
-    def bundle(self, *, base: str = "") -> Json:
-        """Return the entries as a transaction Bundle, for previews and exports; `base`: the server's, for fullUrl."""
+    def bundle(self) -> Json:
+        """Return the entries as a transaction Bundle, for previews and exports."""
         return {
             "resourceType": "Bundle",
             "type": "transaction",
             "entry": [
                 {
-                    **({"fullUrl": f"{base}/{entry.reference}"} if base else {}),
+                    "fullUrl": f"urn:hutong:{entry.reference}",
                     "resource": entry.resource,
                     "request": {"method": "PUT", "url": entry.reference},
                 }

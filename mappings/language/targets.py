@@ -156,6 +156,8 @@ class Checker:
         if name.endswith("[x]"):
             return self._choice(name, value, known, shown, place)
         child = known.get(name)
+        if child is None and name.startswith("_") and (primitive := known.get(name[1:])) is not None:
+            return self._extended(name, value, primitive.element, shown, place)
         if child is None:
             near = _nearest(name, known)
             self.issues.append(problem("HT-MAP-11", place, target=shown, near=near))
@@ -164,6 +166,16 @@ class Checker:
         type = child.type.removeprefix(_SYSTEM).lower() if child.type.startswith(_SYSTEM) else child.type
         made = self._value(value, child, type, shown, in_list=element.repeats)
         return (Target(name, type, element.repeats, made, place), element) if made is not None else None
+
+    def _extended(
+        self, name: str, value: Yaml, element: Element, shown: str, place: Place
+    ) -> tuple[Target, Element] | None:
+        """`_birthDate`: what stands beside a primitive value (extensions), an Element made by a converter."""
+        node = self.expression(value) if isinstance(value, Text) else None
+        if node is None or self.result(node, place)[0] != ("Element",):
+            self.issues.append(problem("HT-MAP-12", place, target=shown, type="Element", got="another value"))
+            return None
+        return Target(name, "Element", False, Line(node, place), place), element
 
     def _choice(
         self, name: str, value: Yaml, known: dict[str, Child], shown: str, place: Place

@@ -1,0 +1,27 @@
+"""OBX-7 → Observation.referenceRange: "3.5-9.5", "<5.2", "≥60", "阴性"."""
+
+from mappings.datatypes.nm import quantity, range_of, unit_of
+from mappings.hl7v2.message import Segment
+from mappings.language.converters import Context, converter
+from terminology.fhirjson import Json
+
+
+@converter("refrange", returns="BackboneElement[]", reads={"OBX": (6, 7)})
+def to_reference_range(segment: Segment, context: Context) -> list[Json] | None:
+    """OBX-7: "3.5-9.5", "<5.2", "≥60", "阴性" → low, high and always the text as sent."""
+    text = context.text(segment.raw(7)).strip()
+    if not text or text == '""':
+        return None
+    unit = unit_of(segment.raw(6), context)
+    found: Json = {}
+    between = range_of(text, unit)
+    if between:
+        found = dict(between)
+    else:
+        limit = quantity(text, unit)
+        comparator = limit.pop("comparator", None) if limit else None
+        if limit and comparator in ("<", "<="):
+            found["high"] = limit
+        elif limit and comparator in (">", ">="):
+            found["low"] = limit
+    return [found | {"text": text}]
