@@ -11,7 +11,7 @@ The plan is a generator, so that one text serves a synchronous and an asynchrono
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cmp_to_key, partial
 from typing import Any, NamedTuple
 
 from gateway.search import cursor as cursors
@@ -508,7 +508,7 @@ def _sorted(keys: Sequence[Sort], rows: Rows) -> Rows:
     descending = not keys or keys[0].descending
     rows.sort(key=lambda row: row[-1], reverse=descending)
     if keys:
-        rows.sort(key=cmp_to_key(lambda a, b: _compare(keys, a, b)))
+        rows.sort(key=cmp_to_key(partial(_compare, keys)))
     return rows
 
 

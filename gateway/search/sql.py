@@ -237,7 +237,8 @@ class Sql:
         if not numbers:
             return _table(condition), "FALSE"
         paths = self.is_in(f"{k}.p", numbers)
-        return _table(condition), f"{paths} AND {self._value(condition, k)}"
+        where = self._value(condition, k)
+        return _table(condition), where if where == "FALSE" else f"{paths} AND {where}"
 
     def _value(self, condition: Condition, k: str) -> str:
         if isinstance(condition, Token):
@@ -457,7 +458,7 @@ class Sql:
 
     def _value_driver(self, condition: Token | Display | Below | String | Date | Quantity) -> Driver | None:
         k = "k"
-        if not self.words(condition.paths):
+        if self.value(condition, k)[1] == "FALSE":
             return NOWHERE
         if isinstance(condition, Token):
             numbers = self.words(condition.paths)
