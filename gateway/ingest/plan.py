@@ -14,7 +14,7 @@ from mappings.language.result import Entry, Result
 from terminology.fhirjson import Json, decode_resource, encode
 from terminology.issues import Issue
 
-CANONICAL = "https://hutong.example/fhir"
+CANONICAL = "https://hutong.health/fhir"
 MESSAGE_TIME = f"{CANONICAL}/StructureDefinition/message-time"
 
 Key = tuple[str, str]

@@ -56,7 +56,7 @@ STATUS: dict[type[FhirError], int] = {
     TerminologyProblem: 422,
 }
 
-CANONICAL = "https://hutong.example/fhir"
+CANONICAL = "https://hutong.health/fhir"
 ISSUE_CODES = f"{CANONICAL}/CodeSystem/issue-code"
 TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
 FIX = f"{CANONICAL}/StructureDefinition/issue-fix"
