@@ -5,10 +5,11 @@ A wrong identifier is kept and flagged, never dropped and never repaired (docs/d
 
 from conformance.identifiers.health_record import is_health_record_number
 from conformance.identifiers.organisation import is_licence_number, is_organisation_code, is_uscc
-from conformance.identifiers.phone import normalise_phone
+from conformance.identifiers.phone import Phone, normalise_phone
 from conformance.identifiers.resident import ResidentId, read_resident_id, to_eighteen
 
 __all__ = [
+    "Phone",
     "ResidentId",
     "is_health_record_number",
     "is_licence_number",

@@ -6,13 +6,14 @@ the old one kept beside it), an invalid one is kept as sent and flagged, so that
 
 from urllib.parse import quote
 
+from conformance.identifiers import read_resident_id
 from mappings.datatypes import dtm
 from mappings.datatypes.dtm import period
 from mappings.datatypes.ei import TYPES
 from mappings.datatypes.extension import HUTONG, INVALID, ORIGINAL, extension, filled
 from mappings.datatypes.hd import organization_of, read, system_of
 from mappings.hl7v2.message import Segment
-from mappings.identifiers import resident
+from mappings.identifiers.check import check_resident
 from mappings.identifiers.kinds import KINDS, Kind, kind_of
 from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
@@ -36,7 +37,7 @@ def to_identifiers(value: str, context: Context, code: str = "") -> list[Json] |
         # A number without any authority that passes the check of a resident's number is one.
         found = KINDS["resident"]
         kind, kind_code = (
-            (found, "") if len(parts[0]) >= 15 and resident.check(parts[0]).is_valid else (None, kind_code)
+            (found, "") if len(parts[0]) >= 15 and check_resident(parts[0]).is_valid else (None, kind_code)
         )
     if kind and kind.system:
         system = kind.system
@@ -71,8 +72,8 @@ def to_key(value: str, context: Context) -> str | None:
 def check_identity(segment: Segment, context: Context) -> Json | None:
     """Flag a birth date or sex that differs from the resident number (PID-3, PID-19); both stay as sent."""
     numbers = [context.components(text)[0] for text in (*segment.repetitions(3), *segment.repetitions(19))]
-    person = next((found for text in numbers if text and (found := resident.read(text))), None)
-    if person is None:
+    person = next((found for text in numbers if text and (found := read_resident_id(text)).is_valid), None)
+    if person is None or person.birth_date is None:
         return None
     conflicts = []
     born = dtm.read(context.components(segment.raw(7))[0]) if segment.raw(7) else None
@@ -85,8 +86,8 @@ def check_identity(segment: Segment, context: Context) -> Json | None:
         if sent
         else None
     )
-    if sex and sex["code"] in ("male", "female") and sex["code"] != person.sex:
-        context.flag("HT-ID-12", given=sent, expected=person.sex)
+    if sex and sex["code"] in ("male", "female") and sex["code"] != person.gender:
+        context.flag("HT-ID-12", given=sent, expected=person.gender)
         conflicts.append("gender")
     return extension(f"{HUTONG}identity-conflict", "String", " ".join(conflicts)) if conflicts else None
 

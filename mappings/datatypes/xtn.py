@@ -1,8 +1,8 @@
 """XTN, TN → ContactPoint: number ^ use ^ equipment ^ email ^ country ^ area ^ local ^ extension ^ text ^ … ^ unformatted."""
 
+from conformance.identifiers import normalise_phone
 from mappings.datatypes.dtm import period
 from mappings.datatypes.extension import ABSENT, ORIGINAL, extension, filled
-from mappings.identifiers.phone import normalise
 from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
 
@@ -60,7 +60,7 @@ def to_contact_point(value: str, context: Context) -> Json | None:
     line_use = "mobile" if equipment.upper() == "CP" else USES.get(use.upper())
     value_text: str | None = text or parts[8] or None
     if system in (None, "phone", "fax") and value_text and not email:
-        phone = normalise(value_text)
+        phone = normalise_phone(value_text)
         if phone.is_valid:
             if phone.value != value_text and phone.extension:
                 extensions.append(extension(ORIGINAL, "String", value_text))

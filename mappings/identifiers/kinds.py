@@ -7,8 +7,16 @@ Types: http://terminology.hl7.org/CodeSystem/v2-0203.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mappings.identifiers import health_card, health_record, organisation, resident
-from mappings.identifiers.check import Checked
+from conformance.identifiers import systems
+from mappings.identifiers.check import (
+    Checked,
+    check_health_card,
+    check_health_record,
+    check_licence,
+    check_organisation_code,
+    check_resident,
+    check_uscc,
+)
 
 Check = Callable[[str], Checked]
 
@@ -30,30 +38,28 @@ class Kind:
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("resident", resident.SYSTEM, "NI", "居民身份证", resident.check, is_personal=True),
+        Kind("resident", systems.RESIDENT_ID, "NI", "居民身份证", check_resident, is_personal=True),
         Kind(
             "health-record",
-            health_record.SYSTEM,
+            systems.HEALTH_RECORD,
             "PI",
             "城乡居民健康档案编号",
-            health_record.check,
+            check_health_record,
             is_personal=True,
         ),
-        Kind("health-card", health_card.SYSTEM, "HC", "居民健康卡", health_card.check, is_personal=True),
-        Kind("organisation-code", organisation.CODE_SYSTEM, "XX", "组织机构代码", organisation.check_code),
-        Kind(
-            "credit-code", organisation.CREDIT_SYSTEM, "USCID", "统一社会信用代码", organisation.check_credit
-        ),
+        Kind("health-card", systems.HEALTH_CARD, "HC", "居民健康卡", check_health_card, is_personal=True),
+        Kind("organisation-code", systems.ORGANISATION_CODE, "XX", "组织机构代码", check_organisation_code),
+        Kind("credit-code", systems.USCC, "USCID", "统一社会信用代码", check_uscc),
         Kind(
             "licence",
-            organisation.LICENCE_SYSTEM,
+            systems.MEDICAL_LICENCE,
             "FI",
             "医疗机构执业许可证登记号",
-            organisation.check_licence,
+            check_licence,
         ),
         Kind("staff", f"{NATIONAL}.4", "EI", "医护人员编号"),
-        Kind("outpatient", f"{NATIONAL}.10", "PI", "门诊号"),
-        Kind("inpatient", f"{NATIONAL}.12", "PI", "住院号"),
+        Kind("outpatient", systems.OUTPATIENT, "PI", "门诊号"),
+        Kind("inpatient", systems.INPATIENT, "PI", "住院号"),
         Kind("specimen", f"{NATIONAL}.14", "SID", "标本号"),
         Kind("request", f"{NATIONAL}.24", "PLAC", "电子申请单编号"),
         Kind("department", f"{NATIONAL}.26", "XX", "科室"),

@@ -61,14 +61,29 @@ def test_health_record_number_has_seventeen_digits() -> None:
     assert not is_health_record_number("3701020010010000")
 
 
-@pytest.mark.parametrize(
-    ("text", "number", "is_known"),
-    [
-        ("+86 138-0000-0000", "13800000000", True),
-        ("０５３１－８６１２３４５６转8", "0531-86123456-8", True),
-        ("(010)62345678", "010-62345678", True),
-        ("12345", "12345", False),
-    ],
-)
-def test_phone_numbers_are_normalised(text: str, number: str, is_known: bool) -> None:
-    assert normalise_phone(text) == (number, is_known)
+class TestPhone:
+    @pytest.mark.parametrize(
+        ("text", "value", "line"),
+        [
+            ("13800000000", "13800000000", "mobile"),
+            ("+86 138-0000-0000", "13800000000", "mobile"),
+            ("008613800000000", "13800000000", "mobile"),
+            ("8613800000000", "13800000000", "mobile"),
+            ("013800000000", "13800000000", "mobile"),
+            ("１３８００００００００", "13800000000", "mobile"),
+            ("0531 88888888", "0531-88888888", "landline"),
+            ("(010)62345678", "010-62345678", "landline"),
+            ("88888888", "88888888", "landline"),
+            ("400-810-0000", "4008100000", "service"),
+            ("120", "120", "service"),
+            ("+1 260 759 5016", "+12607595016", "foreign"),
+            ("不详", "不详", "unknown"),
+            ("1380000", "1380000", "unknown"),
+            ("12345 6", "12345 6", "unknown"),
+        ],
+    )
+    def test_spellings(self, text: str, value: str, line: str) -> None:
+        assert normalise_phone(text)[:2] == (value, line)
+
+    def test_an_extension_is_told_apart(self) -> None:
+        assert normalise_phone("０５３１－８６１２３４５６转8") == ("0531-86123456", "landline", "8")
