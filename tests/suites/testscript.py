@@ -16,9 +16,9 @@ import httpx
 
 from conformance.fhirpath import evaluate
 from conformance.formats.xml import to_json, to_xml
+from gateway.rest.example import minimal
 from terminology.fhirjson import encode
 from terminology.issues import FhirError
-from tests.gateway.minimal import minimal
 
 Json = dict[str, Any]
 Send = Callable[[str, str, str | bytes | None, dict[str, str]], httpx.Response]

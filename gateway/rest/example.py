@@ -1,4 +1,4 @@
-"""The smallest valid resource of each type, made from the definitions: every mandatory element, nothing else."""
+"""An example of each resource type, made from the definitions: every mandatory element, nothing else."""
 
 from decimal import Decimal
 from typing import Any
@@ -45,11 +45,12 @@ EXTRA: dict[str, Json] = {
     "Ratio": {"numerator": {"value": Decimal("1.0")}, "denominator": {"value": Decimal("1.0")}},
     "Timing": {"code": {"text": "x"}},
     "ProductShelfLife": {},
+    "Money": {"value": Decimal("1.50"), "currency": "CNY"},
 }
 
 
 def minimal(path: str, depth: int = 0) -> Json:
-    """Return the mandatory elements of what is described at `path`."""
+    """Return a value with the mandatory elements of what is described at `path` ("Patient", "Patient.contact")."""
     found: Json = {"resourceType": path} if depth == 0 else {}
     chosen: set[str] = set()
     for name, child in children(path).items():
