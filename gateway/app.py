@@ -109,6 +109,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         store=store,
         operations=Operations(ROWS),
         jobs=Jobs(),
+        maps=maps,
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
     parts: dict[str, App] = {

@@ -243,7 +243,7 @@ def _passes_one(system: CodeSystem, code: str, concept: Json, row: Json) -> bool
         return bool(value in values)
     if operator in ("in", "not-in"):
         listed = {one.strip() for one in value.split(",")}
-        return any(item in listed for item in values) == (operator == "in")
+        return bool(any(item in listed for item in values) == (operator == "in"))
     if operator == "exists":
         return bool(values) == (value == "true")
     if operator == "regex":

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
+from gateway.operations.convert_definition import CONVERT
 from gateway.operations.recognition_definitions import DECISION, RECOGNIZE
 from gateway.operations.terminology_definitions import (
     BATCH_VALIDATE_CODE,
@@ -101,6 +102,7 @@ class Operations:
 
 # One row an operation; functions are imported on first call.
 ROWS: tuple[Operation, ...] = (
+    Operation("gateway.operations.convert:convert", CONVERT, reads_raw=True),
     Operation(
         "gateway.operations.everything:patient", f"{CORE}Patient-everything", levels=frozenset({"instance"})
     ),
@@ -112,6 +114,7 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.meta:meta", f"{CORE}Resource-meta", levels=frozenset({"instance"})),
     Operation("gateway.operations.meta:meta_add", f"{CORE}Resource-meta-add", affects_state=True),
     Operation("gateway.operations.meta:meta_delete", f"{CORE}Resource-meta-delete", affects_state=True),
+    Operation("gateway.operations.validate:validate", f"{CORE}Resource-validate", reads_raw=True),
     Operation("gateway.operations.graphql:graphql", f"{CORE}Resource-graphql", reads_raw=True),
     Operation("gateway.operations.recognize:recognize_items", RECOGNIZE),
     Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),

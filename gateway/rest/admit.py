@@ -6,6 +6,7 @@ http.html#create: "the server SHALL ensure" that what it stores is a resource of
 import re
 from collections.abc import Iterator
 
+from gateway.operations.profile_library import KINDS, library_of
 from gateway.rest.context import Context
 from terminology.fhirjson import Json
 from terminology.issues import InvalidResource, Issue
@@ -31,7 +32,11 @@ def problems(resource: Json, context: Context) -> list[Issue]:
     # The rules are compiled on first use; a server that only reads never loads them.
     from conformance.validation import validate
 
-    return [*found, *(row for row in validate(resource, level=level) if row.severity in ("error", "fatal"))]
+    registry = library_of(context).registry if level == "full" else None
+    if kind in KINDS and context.validation.has_full:
+        library_of(context).touch()
+    issues = validate(resource, level=level, registry=registry)
+    return [*found, *(row for row in issues if row.severity in ("error", "fatal"))]
 
 
 def _identity(resource: Json, kind: str) -> Iterator[Issue]:

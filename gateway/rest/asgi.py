@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from gateway.operations.profile_library import SECONDS, library_of
 from gateway.rest.context import Context
 from gateway.rest.negotiate import accepted
 from gateway.rest.outcomes import outcome, refuse
@@ -77,6 +78,9 @@ class Rest:
 
             return await start(interaction, request, context)
         if request.method not in READING:
+            if context.validation.has_full:
+                # What was posted as a profile holds for what is written next.
+                await library_of(context).current(seconds=SECONDS)
             return await interaction(request, context)
         try:
             async with asyncio.timeout(context.limits.seconds):

@@ -30,7 +30,12 @@ INTERACTIONS = (
 )
 SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
 FORMATS = ("application/fhir+json", "application/fhir+xml", "json", "xml")
-PATCHES = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
+PATCHES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/fhir+json",
+    "application/fhir+xml",
+)
 COMPARTMENTS = ("Patient", "Encounter", "RelatedPerson", "Practitioner", "Device")
 ZONE = "+08:00"
 

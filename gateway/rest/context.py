@@ -46,13 +46,18 @@ class Validation:
     def level(self, resource_type: str) -> Level:
         return self.types.get(resource_type, self.default)
 
+    @property
+    def has_full(self) -> bool:
+        """Whether any type is checked with all rules and profiles."""
+        return "full" in (self.default, *self.types.values())
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Context:
     """Store, operations, limits, clock and id source.
 
-    `terminology` is the catalogue service that terminology operations and `:in` searches ask. `docs` stands before
-    the "/docs/…" links of outcomes.
+    `terminology` is the catalogue service that terminology operations and `:in` searches ask. `maps` are
+    the active maps that $convert asks. `docs` stands before the "/docs/…" links of outcomes.
     """
 
     store: Store
@@ -66,6 +71,7 @@ class Context:
     docs: str = ""
     terminology: Any = None
     packs: "PackLibrary | None" = None
+    maps: Any = None
     commit_retries: int = 64
 
     @property

@@ -3,6 +3,8 @@
 Conditional create: http.html#ccreate.
 """
 
+from urllib.parse import urlencode
+
 from gateway.rest.admit import admit
 from gateway.rest.attachments import with_attachments
 from gateway.rest.body import check_identity, read_resource
@@ -13,6 +15,8 @@ from gateway.rest.response import Response
 from gateway.rest.written import written
 from gateway.store.protocol import Commit, Put
 
+OF_THE_ANSWER = {"_format", "_pretty", "_summary", "_elements"}
+
 
 async def create(request: Request, context: Context) -> Response:
     """Store the body as a new resource; with If-None-Exist only when nothing matches (one match: 200, several: 412)."""
@@ -20,7 +24,7 @@ async def create(request: Request, context: Context) -> Response:
     resource = read_resource(request, context)
     check_identity(resource, type=request.type, id=None)
     admit(resource, context)
-    criteria = request.headers.get("if-none-exist")
+    criteria = request.headers.get("if-none-exist", _criteria_of(request))
     put = Put({**resource, "id": context.new_id()}, expected=0, method="POST")
     changes = with_attachments(put, context, size=len(request.body))
     if criteria is None:
@@ -41,3 +45,11 @@ async def _create_unless(criteria: str, changes: list[Put], request: Request, co
         return written(version, request, context, is_new=True)
 
     return await deciding(decide, context)
+
+
+def _criteria_of(request: Request) -> str | None:
+    """Return the URL's search parameters. Some clients (fhirpy) say If-None-Exist this way; to ignore it makes doubles."""
+    if not request.query:
+        return None
+    params = [pair for pair in request.params if pair[0] not in OF_THE_ANSWER]
+    return urlencode(params) if params else None

@@ -1,6 +1,6 @@
 """patch: change parts of a resource (https://hl7.org/fhir/R4/http.html#patch).
 
-JSON Patch and FHIRPath Patch, on an id or on the one match of criteria (http.html#cond-patch).
+JSON Patch, JSON Merge Patch and FHIRPath Patch, on an id or on the one match of criteria (http.html#cond-patch).
 """
 
 from gateway.rest.admit import admit
@@ -9,6 +9,7 @@ from gateway.rest.body import parse_json, parse_resource
 from gateway.rest.conditional import deciding, expected_version, search_criteria
 from gateway.rest.context import Context
 from gateway.rest.json_patch import apply_json_patch
+from gateway.rest.merge_patch import apply_merge_patch
 from gateway.rest.negotiate import media_type
 from gateway.rest.request import Request
 from gateway.rest.response import Response
@@ -25,7 +26,7 @@ from terminology.issues import (
     VersionConflict,
 )
 
-JSON_PATCH = {"application/json-patch+json", "application/json"}
+JSON_PATCH = {"application/json-patch+json", "application/merge-patch+json", "application/json"}
 XML_PATCH = {"application/xml-patch+xml"}
 
 
@@ -109,9 +110,15 @@ def _apply(before: Json, request: Request, context: Context) -> Json:
         if not request.body.strip():
             raise InvalidInput("HT-REST-40")
         document = parse_json(request.body, context)
-        # Some clients send FHIRPath Patch as plain application/json; a JSON Patch is never an object.
-        if kind == "application/json" and isinstance(document, dict):
+        # A plain application/json says nothing of the kind: Parameters are a FHIRPath Patch, another object a merge.
+        if (
+            isinstance(document, dict)
+            and kind == "application/json"
+            and document.get("resourceType") == "Parameters"
+        ):
             return apply_fhirpath_patch(before, document)
+        if isinstance(document, dict) and kind != "application/json-patch+json":
+            return apply_merge_patch(before, document)
         return apply_json_patch(before, document)
     return apply_fhirpath_patch(
         before, parse_resource(request.body, request.headers.get("content-type", ""), context)

@@ -60,11 +60,12 @@ def decode(raw: bytes, *, fallback: str | None = None) -> Decoded:
 
     Declared charset, then UTF-8, then GB 18030, then `fallback`, all strictly. Raises MalformedMessage when none fits.
     """
-    raw = raw.strip(b"\x0b\x1c\r\n\x00 \t") if raw[:3] != b"MSH" else raw.rstrip(b"\x1c\r\n\x00")
+    raw = raw.removeprefix(b"\x0b").removesuffix(b"\r").removesuffix(b"\x1c")
     marked = _byte_order_mark(raw)
     if marked is not None:
         codec, body = marked
         return _finish(body, codec, None, is_guessed=False, issues=[])
+    raw = raw.strip(b"\x0b\x1c\r\n\x00 \t") if raw[:3] != b"MSH" else raw.rstrip(b"\x1c\r\n\x00")
     declared = declared_charset(raw)
     if raw.isascii():
         known = ALIASES.get(_fold(declared)) if declared else None
@@ -163,7 +164,8 @@ def _byte_order_mark(raw: bytes) -> tuple[str, bytes] | None:
         if raw.startswith(mark):
             return codec, raw[2:]
     if raw.startswith(b"M\x00S\x00H\x00"):
-        return "utf-16-le", raw if len(raw) % 2 == 0 else raw + b"\x00"
+        # The CR of the frame's end was half of the last character.
+        return "utf-16-le", raw if len(raw) % 2 == 0 else raw[:-1]
     if raw.startswith(b"\x00M\x00S\x00H"):
         return "utf-16-be", raw if len(raw) % 2 == 0 else raw[:-1]
     return None

@@ -99,7 +99,7 @@ class Generator:
         outs = [f"out_{plan.variable} = []" for plan in self.plans]
         space = self._text(self.namespace, self.root) if self.namespace is not None else "''"
         head = [
-            "seen = set()",
+            "ids = set()",
             "recency = default_recency(x)",
             f"space = facility or {space}",
             "x.made.space = space",
@@ -215,17 +215,17 @@ class Generator:
         key = " + ".join([space, repr(f"{plan.type}/"), *parts])
         label = repr(plan.name)
         if required:
-            inner.append(f"i = hashed({key}) if {' and '.join(required)} else loose(x, {label}, seen)")
+            inner.append(f"i = hashed({key}) if {' and '.join(required)} else loose(x, {label}, ids)")
         elif plan.parts:
             inner.append(f"i = hashed({key})")
         else:
-            inner.append(f"i = loose(x, {label}, seen)")
+            inner.append(f"i = loose(x, {label}, ids)")
         if plan.is_numbered:
-            inner.append(f"if i in seen: i = again(x, {label}, i, seen)")
-            inner.append("seen.add(i)")
+            inner.append(f"if i in ids: i = again(x, {label}, i, ids)")
+            inner.append("ids.add(i)")
         else:
-            inner.append(f"new_{name} = i not in seen")
-            inner.append("seen.add(i)")
+            inner.append(f"new_{name} = i not in ids")
+            inner.append("ids.add(i)")
         inner.append(f"id_{name} = i")
         inner.append(f"ref_{name} = {{'reference': {plan.type + '/'!r} + i}}")
         if self.traced:

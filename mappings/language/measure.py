@@ -42,8 +42,8 @@ def _segments(source: SegmentSource, root: Group) -> Coverage:
                         continue
                     if is_whole or number in read or number in technical:
                         count += 1
-                    elif number > 1 or value != str(segment.occurrence):
-                        # Field 1 of most segments is the set id, which repeats the order of the segments.
+                    elif number > 1 or not value.isdigit():
+                        # A number in field 1 is the set id, which repeats the order of the segments.
                         field = f"{name}-{number}"
                         times, example = unread.get(field, (0, value[:_EXAMPLE]))
                         unread[field] = (times + 1, example)

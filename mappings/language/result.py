@@ -186,14 +186,14 @@ class Result:
     def coverage(self) -> Coverage:
         return self.measure()
 
-    def bundle(self) -> Json:
-        """Return the entries as a transaction Bundle, for previews and exports."""
+    def bundle(self, *, base: str = "") -> Json:
+        """Return the entries as a transaction Bundle, for previews and exports; `base`: the server's, for fullUrl."""
         return {
             "resourceType": "Bundle",
             "type": "transaction",
             "entry": [
                 {
-                    "fullUrl": f"urn:hutong:{entry.reference}",
+                    **({"fullUrl": f"{base}/{entry.reference}"} if base else {}),
                     "resource": entry.resource,
                     "request": {"method": "PUT", "url": entry.reference},
                 }

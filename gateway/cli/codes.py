@@ -1,0 +1,342 @@
+"""`hutong codes …`: map a member's local codes to the catalogues."""
+
+import os
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import FINDINGS, OK
+from gateway.cli.serve import AsJson, Config, Data
+from gateway.cli.speech import cut, print_json, say, styled, table
+from gateway.cli.terms import Columns, Who, read_table
+from gateway.settings import load_settings
+from gateway.workbench.desk import Desk
+from gateway.workbench.projects import Project
+from gateway.workbench.state import NAMES
+
+Member = Annotated[str, typer.Argument(help=say("成员单位代号。", "The member unit."))]
+Domain = Annotated[
+    str,
+    typer.Argument(
+        help=say(
+            "术语域：diagnosis procedure drug lab-item exam-item。",
+            "Domain: diagnosis procedure drug lab-item exam-item.",
+        )
+    ),
+]
+File = Annotated[Path, typer.Argument(help=say("本地编码表（CSV、XLSX）。", "The local table (CSV, XLSX)."))]
+Catalogue = Annotated[str, typer.Option(help=say("对到哪个目录。", "The catalogue to map to."))]
+Blind = Annotated[bool, typer.Option("--blind", help=say("双人盲对。", "Two authors map independently."))]
+Cut = Annotated[
+    float, typer.Option(help=say("批量接受的置信度下限。", "Confidence from which suggestions are accepted."))
+]
+Code = Annotated[str, typer.Argument(help=say("本地编码。", "The local code."))]
+Codes = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help=say("本地编码；不写则全部待审行。", "Local codes; all submitted rows when none is given.")
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(help=say("目标编码；不写表示无对应。", "The target code; without it there is none.")),
+]
+Relationship = Annotated[
+    str,
+    typer.Option(
+        help=say(
+            "关系：equivalent wider narrower inexact relatedto。",
+            "Relationship: equivalent wider narrower inexact relatedto.",
+        )
+    ),
+]
+Note = Annotated[str | None, typer.Option(help=say("说明。", "A note."))]
+Count = Annotated[int, typer.Option(help=say("最多几行。", "How many rows at most."))]
+Format = Annotated[
+    str, typer.Option(help=say("导出格式：csv 或 json（ConceptMap）。", "Format: csv or json (ConceptMap)."))
+]
+Stateful = Annotated[str | None, typer.Option(help=say("只看此状态。", "Only this state."))]
+
+
+def import_table(
+    member: Member,
+    domain: Domain,
+    file: File,
+    catalogue: Catalogue,
+    columns: Columns = None,
+    blind: Blind = False,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    desk = _desk(data, config)
+    project, new, changed = desk.open(
+        member, domain, read_table(file, columns), catalogue=catalogue, who=who or getuser(), is_blind=blind
+    )
+    return _tell(
+        {"new": new, "changed": changed, **desk.projects.counts(project)},
+        say(f"新增 {new} 行，名称变更 {changed} 行。", f"{new} new rows, {changed} renamed."),
+        as_json,
+    )
+
+
+def list_projects(data: Data = None, config: Config = None, as_json: AsJson = False) -> int:
+    desk = _desk(data, config)
+    rows = [
+        {
+            "member": project.member,
+            "domain": project.domain,
+            "catalogue": project.catalogue,
+            "version": project.version,
+            **desk.projects.counts(project),
+        }
+        for project in desk.projects.all()
+    ]
+    if as_json:
+        print_json({"projects": rows})
+        return OK
+    states = list(NAMES)
+    print(
+        table(
+            [
+                [row["member"], row["domain"], row["catalogue"], *(row.get(state, 0) for state in states)]
+                for row in rows
+            ],
+            head=[
+                *say("单位 术语域 目录", "member domain catalogue").split(),
+                *(say(NAMES[state], state) for state in states),
+            ],
+        )
+    )
+    return OK
+
+
+def suggest(
+    member: Member,
+    domain: Domain,
+    code: Annotated[str | None, typer.Option(help=say("只看此本地编码。", "Only this local code."))] = None,
+    count: Count = 50,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    desk = _desk(data, config)
+    project = desk.projects.get(member, domain)
+    rows = (
+        [desk.projects.row(project, code)]
+        if code
+        else desk.projects.rows(project, ("unmapped", "stale", "rejected"), limit=count)
+    )
+    found = [(row, desk.suggest(project, row)) for row in rows]
+    if as_json:
+        print_json(
+            {
+                "rows": [
+                    {
+                        "code": row.local.code,
+                        "name": row.local.name,
+                        "suggestions": [_shown(one) for one in suggestions],
+                    }
+                    for row, suggestions in found
+                ]
+            }
+        )
+        return OK
+    for row, suggestions in found:
+        print(styled(f"{row.local.code}  {row.local.name} {row.local.strength}".rstrip(), "bold"))
+        print(
+            table(
+                [
+                    [
+                        "  ",
+                        f"{one.confidence:.2f}",
+                        one.target.code,
+                        cut(one.target.display, 40),
+                        ", ".join(one.reasons),
+                        ", ".join(f"✗{veto}" for veto in one.vetoes),
+                    ]
+                    for one in suggestions
+                ]
+            )
+        )
+    return OK
+
+
+def accept(
+    member: Member,
+    domain: Domain,
+    cut: Cut = 0.9,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    desk = _desk(data, config)
+    accepted = desk.accept_above(desk.projects.get(member, domain), cut, who=who or getuser())
+    return _tell(
+        {"accepted": [list(row) for row in accepted]},
+        say(f"已提交 {len(accepted)} 行待审。", f"{len(accepted)} rows wait for review."),
+        as_json,
+    )
+
+
+def propose(
+    member: Member,
+    domain: Domain,
+    code: Code,
+    target: Target = None,
+    relationship: Relationship = "equivalent",
+    note: Note = None,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    desk = _desk(data, config)
+    state = desk.propose(
+        desk.projects.get(member, domain),
+        code,
+        target=target,
+        who=who or getuser(),
+        relationship=relationship,
+        note=note,
+    )
+    return _tell({"code": code, "state": state}, f"{code}: {say(NAMES[state], state)}", as_json)
+
+
+def approve(
+    member: Member,
+    domain: Domain,
+    codes: Codes = None,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    return _review(member, domain, codes, None, who, data, config, approve=True, as_json=as_json)
+
+
+def reject(
+    member: Member,
+    domain: Domain,
+    codes: Codes = None,
+    note: Note = None,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    return _review(member, domain, codes, note, who, data, config, approve=False, as_json=as_json)
+
+
+def reconcile(
+    member: Member,
+    domain: Domain,
+    code: Code,
+    target: Target = None,
+    relationship: Relationship = "equivalent",
+    note: Note = None,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    desk = _desk(data, config)
+    state = desk.projects.reconcile(
+        desk.projects.get(member, domain),
+        code,
+        target=target,
+        who=who or getuser(),
+        relationship=relationship,
+        note=note,
+    )
+    return _tell({"code": code, "state": state}, f"{code}: {say(NAMES[state], state)}", as_json)
+
+
+def carry_over(
+    member: Member,
+    domain: Domain,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    desk = _desk(data, config)
+    stale = desk.carry_over(desk.projects.get(member, domain), who=who or getuser())
+    _tell(
+        {"stale": stale},
+        say(f"{len(stale)} 行的目标已变，需重新对码。", f"{len(stale)} rows are stale."),
+        as_json,
+    )
+    return FINDINGS if stale else OK
+
+
+def export(
+    member: Member, domain: Domain, format: Format = "csv", data: Data = None, config: Config = None
+) -> int:
+    desk = _desk(data, config)
+    project = desk.projects.get(member, domain)
+    if format == "json":
+        print_json(desk.concept_map(project))
+    else:
+        print(desk.export(project), end="")
+    return OK
+
+
+def _review(
+    member: str,
+    domain: str,
+    codes: list[str] | None,
+    note: str | None,
+    who: str,
+    data: Path | None,
+    config: Path | None,
+    *,
+    approve: bool,
+    as_json: bool,
+) -> int:
+    desk = _desk(data, config)
+    project = desk.projects.get(member, domain)
+    wanted = codes or [row.local.code for row in desk.projects.rows(project, ("submitted",))]
+    for code in wanted:
+        desk.projects.review(project, code, who=who or getuser(), approve=approve, note=note)
+    return _tell(
+        {"reviewed": wanted, **_counts(desk, project)},
+        say(
+            f"{len(wanted)} 行{'已审' if approve else '已驳回'}。",
+            f"{len(wanted)} rows {'approved' if approve else 'rejected'}.",
+        ),
+        as_json,
+    )
+
+
+def _counts(desk: Desk, project: Project) -> dict[str, int]:
+    return desk.projects.counts(project)
+
+
+def _desk(data: Path | None, config: Path | None) -> Desk:
+    from gateway.catalogues.place import open_desk
+
+    return open_desk(load_settings(os.environ, file=config, data=data))
+
+
+def _shown(one: Any) -> dict[str, Any]:
+    return {
+        "code": one.target.code,
+        "display": one.target.display,
+        "confidence": one.confidence,
+        "relationship": one.relationship,
+        "reasons": list(one.reasons),
+        "vetoes": list(one.vetoes),
+    }
+
+
+def _tell(value: dict[str, Any], text: str, as_json: bool) -> int:
+    if as_json:
+        print_json(value)
+    else:
+        print(text)
+    return OK

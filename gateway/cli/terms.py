@@ -1,0 +1,491 @@
+"""`hutong terms …`: load, compare, approve, publish, roll back and export the catalogues."""
+
+import os
+import tomllib
+from dataclasses import asdict
+from datetime import date
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import FINDINGS, OK
+from gateway.cli.serve import AsJson, Config, Data
+from gateway.cli.speech import language, print_json, say, styled, table
+from gateway.settings import Settings, load_settings
+from terminology.catalogue.diff import Diff
+from terminology.catalogue.row import Table
+from terminology.issues import InvalidInput
+
+SHOWN = 10
+"""Rows of a difference or of a list of problems that a person sees; --json has all."""
+
+File = Annotated[
+    Path,
+    typer.Argument(
+        help=say(
+            "目录文件：CSV、XLSX、FHIR JSON、NDJSON、tgz、ClaML、LOINC、RF2。",
+            "The file: CSV, XLSX, FHIR JSON, NDJSON, tgz, ClaML, LOINC, RF2.",
+        )
+    ),
+]
+Name = Annotated[str, typer.Argument(help=say("目录名，例如 icd10。", "The catalogue, such as icd10."))]
+Number = Annotated[int, typer.Argument(help=say("变更集编号。", "Number of the change set."))]
+Who = Annotated[
+    str,
+    typer.Option(help=say("办理人，默认当前系统用户。", "Who does it; the user of the system by default.")),
+]
+Columns = Annotated[Path | None, typer.Option(help=say("列映射（TOML）。", "Column map (TOML)."))]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help=say("只检查和比较，不保存。", "Check and compare, keep nothing."))
+]
+Effective = Annotated[
+    str | None,
+    typer.Option(help=say("生效日期，默认今天。", "The day it comes into force, today by default.")),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(help=say("版本名，默认生效日期。", "Name of the version, the effective day by default.")),
+]
+On = Annotated[
+    str | None, typer.Option("--date", help=say("某日生效的版本。", "The version in force on that day."))
+]
+Reason = Annotated[str, typer.Option(help=say("原因。", "Why."))]
+Url = Annotated[
+    str | None, typer.Option(help=say("新目录的地址（canonical）。", "Canonical URL of a new catalogue."))
+]
+Title = Annotated[
+    str | None,
+    typer.Option(
+        help=say("新目录的名称，或变更集的标题。", "Title of a new catalogue or of the change set.")
+    ),
+]
+Kind = Annotated[
+    str,
+    typer.Option(
+        help=say(
+            "新目录的种类：diagnosis procedure drug lab-item exam-item codes。",
+            "Kind of a new catalogue: diagnosis procedure drug lab-item exam-item codes.",
+        )
+    ),
+]
+Partial = Annotated[
+    bool,
+    typer.Option(
+        "--partial",
+        help=say("文件只含部分编码，未列出的保留。", "The file holds a part; codes it does not list stay."),
+    ),
+]
+Shipped = Annotated[
+    bool,
+    typer.Option(
+        "--shipped", help=say("导入随软件提供的目录。", "Load the catalogues that come with Hutong.")
+    ),
+]
+OptionalFile = Annotated[Path | None, typer.Argument(help=say("目录文件。", "The file."))]
+OptionalName = Annotated[str | None, typer.Option("--catalogue", help=say("目录名。", "The catalogue."))]
+Format = Annotated[str, typer.Option(help=say("导出格式：csv 或 json。", "Format: csv or json."))]
+To = Annotated[int, typer.Option(help=say("回退到的版本号。", "The version to go back to."))]
+
+
+def load(
+    file: OptionalFile = None,
+    catalogue: OptionalName = None,
+    columns: Columns = None,
+    url: Url = None,
+    title: Title = None,
+    kind: Kind = "codes",
+    partial: Partial = False,
+    dry_run: DryRun = False,
+    shipped: Shipped = False,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    from gateway.catalogues.authoring import Catalogue
+    from gateway.catalogues.place import open_catalogues
+
+    settings = load_settings(os.environ, file=config, data=data)
+    if shipped:
+        return _load_shipped(settings)
+    if file is None or catalogue is None:
+        raise InvalidInput("HT-CLI-19", detail="FILE --catalogue NAME", command="terms load")
+    read = read_table(file, columns)
+    _show_problems(read, as_json=as_json)
+    if not read.is_loadable:
+        return FINDINGS
+    catalogues = open_catalogues(settings)
+    known = catalogues.find(catalogue)
+    if known is None and not dry_run:
+        address = url or f"https://hutong.health/fhir/CodeSystem/{catalogue}"
+        known = Catalogue(catalogue, address, title or catalogue, kind, file.name)
+        catalogues.register(known, who=who or getuser())
+    problems = _check_kind(read, known.kind if known else kind, as_json=as_json)
+    if problems:
+        return FINDINGS
+    if dry_run:
+        return _show_diff(_compare(catalogues, catalogue, read, is_complete=not partial), as_json=as_json)
+    change_set, difference = catalogues.draft(
+        catalogue, read.rows, title=title or file.name, who=who or getuser(), is_complete=not partial
+    )
+    if as_json:
+        print_json({"change_set": change_set.id, **_counts(difference)})
+        return OK
+    _show_diff(difference, as_json=False)
+    print(
+        say(
+            f"变更集 {change_set.id} 已起草。下一步：hutong terms submit {change_set.id}",
+            f"Change set {change_set.id} is drafted. Next: hutong terms submit {change_set.id}",
+        )
+    )
+    return OK
+
+
+def diff(
+    file: File,
+    catalogue: Annotated[str, typer.Option("--catalogue", help=say("目录名。", "The catalogue."))],
+    columns: Columns = None,
+    partial: Partial = False,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    from gateway.catalogues.place import open_catalogues
+
+    settings = load_settings(os.environ, file=config, data=data)
+    read = read_table(file, columns)
+    _show_problems(read, as_json=as_json)
+    if not read.is_loadable:
+        return FINDINGS
+    catalogues = open_catalogues(settings)
+    catalogues.get(catalogue)
+    return _show_diff(_compare(catalogues, catalogue, read, is_complete=not partial), as_json=as_json)
+
+
+def submit(
+    number: Number, who: Who = "", data: Data = None, config: Config = None, as_json: AsJson = False
+) -> None:
+    _move(number, "submitted", who, None, data, config, as_json)
+
+
+def approve(
+    number: Number, who: Who = "", data: Data = None, config: Config = None, as_json: AsJson = False
+) -> None:
+    _move(number, "approved", who, None, data, config, as_json)
+
+
+def reject(
+    number: Number,
+    reason: Reason,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    _move(number, "rejected", who, reason, data, config, as_json)
+
+
+def publish(
+    number: Number,
+    effective: Effective = None,
+    label: Label = None,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    from gateway.catalogues.place import open_catalogues, snapshot_folder
+    from gateway.catalogues.publish import write_snapshot
+
+    settings = load_settings(os.environ, file=config, data=data)
+    catalogues = open_catalogues(settings)
+    version = catalogues.publish(
+        number, who=who or getuser(), effective=_day(effective) or _today(settings), label=label
+    )
+    write_snapshot(catalogues, version, snapshot_folder(settings))
+    _show(
+        asdict(version),
+        say(
+            f"{version.catalogue} 第 {version.number} 版（{version.label}）自 {version.effective_from} 起生效。",
+            f"{version.catalogue} version {version.number} ({version.label}) is in force from {version.effective_from}.",
+        ),
+        as_json,
+    )
+
+
+def rollback(
+    catalogue: Name,
+    to: To,
+    reason: Reason,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    from gateway.catalogues.place import open_catalogues, snapshot_folder
+    from gateway.catalogues.publish import write_snapshot
+
+    settings = load_settings(os.environ, file=config, data=data)
+    catalogues = open_catalogues(settings)
+    version = catalogues.rollback(catalogues.get(catalogue).id, to=to, who=who or getuser(), reason=reason)
+    write_snapshot(catalogues, version, snapshot_folder(settings))
+    _show(
+        asdict(version),
+        say(
+            f"{catalogue} 已回到第 {to} 版的内容，新版号 {version.number}。",
+            f"{catalogue} has the content of version {to} again, as version {version.number}.",
+        ),
+        as_json,
+    )
+
+
+def export(
+    catalogue: Name, date: On = None, format: Format = "csv", data: Data = None, config: Config = None
+) -> int:
+    from gateway.catalogues.place import open_catalogues
+    from gateway.catalogues.publish import to_csv, to_resource
+
+    settings = load_settings(os.environ, file=config, data=data)
+    catalogues = open_catalogues(settings)
+    held = catalogues.get(catalogue)
+    version = catalogues.in_force(held.id, _day(date) or _today(settings))
+    if version is None:
+        print(say("该日没有生效的版本。", "No version was in force on that day."))
+        return FINDINGS
+    rows = catalogues.rows(held.id, version.number)
+    if format == "json":
+        print_json(to_resource(held, version, rows))
+    else:
+        print(to_csv(rows), end="")
+    return OK
+
+
+def list_catalogues(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    from gateway.catalogues.place import open_catalogues
+
+    settings = load_settings(os.environ, file=config, data=data)
+    catalogues = open_catalogues(settings)
+    rows = []
+    for row in catalogues.all():
+        version = catalogues.in_force(row.id, _today(settings))
+        rows.append(
+            {
+                "id": row.id,
+                "title": row.title,
+                "kind": row.kind,
+                "version": version.label if version else None,
+                "from": str(version.effective_from) if version else None,
+                "url": row.url,
+            }
+        )
+    if as_json:
+        print_json(
+            {
+                "catalogues": rows,
+                "change_sets": [
+                    asdict(row)
+                    for row in catalogues.change_sets()
+                    if row.state not in ("superseded", "rejected", "in-force")
+                ],
+            }
+        )
+        return
+    if not rows:
+        print(
+            say(
+                "还没有目录。hutong terms load --shipped 导入随软件提供的目录。",
+                "No catalogues yet. hutong terms load --shipped loads those that come with Hutong.",
+            )
+        )
+        return
+    print(
+        table(
+            [[row["id"], row["title"], row["version"] or "—", row["from"] or "—"] for row in rows],
+            head=say("目录 名称 版本 生效", "id title version from").split(),
+        )
+    )
+    waiting = [
+        row
+        for row in catalogues.change_sets()
+        if row.state in ("draft", "submitted", "approved", "scheduled")
+    ]
+    if waiting:
+        print(
+            table(
+                [[row.id, row.catalogue, row.state, row.title, row.author] for row in waiting],
+                head=say("变更集 目录 状态 标题 起草人", "set catalogue state title author").split(),
+            )
+        )
+
+
+def versions(catalogue: Name, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    from gateway.catalogues.place import open_catalogues
+
+    catalogues = open_catalogues(load_settings(os.environ, file=config, data=data))
+    found = catalogues.versions(catalogues.get(catalogue).id)
+    if as_json:
+        print_json({"versions": [asdict(row) for row in found]})
+        return
+    print(
+        table(
+            [[row.number, row.label, row.effective_from, row.effective_to or ""] for row in found],
+            head=say("版号 版本 生效 止", "number label from to").split(),
+        )
+    )
+
+
+def audit(
+    catalogue: Annotated[str | None, typer.Argument(help=say("目录名。", "The catalogue."))] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    from gateway.catalogues.place import open_catalogues
+
+    rows = open_catalogues(load_settings(os.environ, file=config, data=data)).audit(catalogue)
+    if as_json:
+        print_json({"audit": rows})
+        return
+    print(
+        table(
+            [[row["at"], row["who"], row["action"], row["subject"]] for row in rows],
+            head=say("时间 办理人 动作 对象", "at who action subject").split(),
+        )
+    )
+
+
+def read_table(file: Path, columns: Path | None) -> Table:
+    """Read a file with its column map; raises InvalidInput naming what is wrong with either."""
+    from terminology.catalogue.load import load_table
+
+    try:
+        wanted: dict[str, Any] = tomllib.loads(columns.read_text("utf-8")) if columns else {}
+        return load_table(file.name, file.read_bytes(), wanted)
+    except OSError as error:
+        raise InvalidInput(
+            "HT-CLI-19", detail=f"{error.filename}: {error.strerror}", command="terms"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput("HT-CLI-19", detail=f"{columns}: {error}", command="terms") from None
+
+
+def _load_shipped(settings: Settings) -> int:
+    from gateway.catalogues.first_load import load_all
+    from gateway.catalogues.place import open_catalogues, snapshot_folder
+
+    load_all(
+        open_catalogues(settings),
+        snapshot_folder(settings),
+        progress=lambda title: print(f"· {title}", flush=True),
+    )
+    print(say("目录已就绪。", "The catalogues are ready."))
+    return OK
+
+
+def _compare(catalogues: Any, catalogue: str, read: Table, *, is_complete: bool) -> Diff:
+    from terminology.catalogue.diff import diff as compare
+
+    newest = max((version.number for version in catalogues.versions(catalogue)), default=0)
+    return compare(catalogues.rows(catalogue, newest), read.rows, is_complete=is_complete)
+
+
+def _check_kind(read: Table, kind: str, *, as_json: bool) -> bool:
+    """Show what the checks of the catalogue's kind find; whether an error is among it."""
+    if kind != "drug":
+        return False
+    from terminology.drug.check import check_drugs
+
+    problems = check_drugs(read.rows)
+    _show_problems(Table(read.rows, tuple(problems)), as_json=as_json)
+    return any(problem.severity == "error" for problem in problems)
+
+
+def _show_problems(read: Table, *, as_json: bool) -> None:
+    if as_json:
+        if not read.is_loadable:
+            print_json(
+                {
+                    "problems": [
+                        {
+                            "code": row.code,
+                            "severity": row.severity,
+                            "at": row.source,
+                            "text": row.text(language()),
+                        }
+                        for row in read.problems
+                    ]
+                }
+            )
+        return
+    for problem in read.problems[:SHOWN]:
+        print(
+            styled(
+                f"{problem.source or '—'}: {problem.text(language())}",
+                "red" if problem.severity == "error" else "yellow",
+            )
+        )
+    if len(read.problems) > SHOWN:
+        print(say(f"… 共 {len(read.problems)} 处", f"… {len(read.problems)} in all"))
+
+
+def _counts(difference: Diff) -> dict[str, int]:
+    return {
+        name: len(getattr(difference, name)) for name in ("added", "changed", "retired", "reused", "broken")
+    }
+
+
+def _show_diff(difference: Diff, *, as_json: bool) -> int:
+    if as_json:
+        rows = {
+            name: [change.code for change in getattr(difference, name)]
+            for name in ("added", "changed", "retired", "reused")
+        }
+        print_json(
+            _counts(difference) | {"codes": rows, "broken_links": [list(pair) for pair in difference.broken]}
+        )
+        return FINDINGS if difference.reused or difference.broken else OK
+    words = (("新增", "added"), ("变更", "changed"), ("停用", "retired"), ("疑似改义", "reused"))
+    print(
+        table(
+            [[say(zh, name), len(getattr(difference, name))] for zh, name in words]
+            + [[say("断开的上级", "broken"), len(difference.broken)]]
+        )
+    )
+    for change in (*difference.reused, *difference.changed, *difference.retired)[:SHOWN]:
+        before, after = (row.display if row else "—" for row in (change.before, change.after))
+        print(f"  {change.code}: {before} → {after}")
+    return FINDINGS if difference.reused or difference.broken else OK
+
+
+def _move(
+    number: int, state: Any, who: str, note: str | None, data: Path | None, config: Path | None, as_json: bool
+) -> None:
+    from gateway.catalogues.place import open_catalogues
+
+    catalogues = open_catalogues(load_settings(os.environ, file=config, data=data))
+    moved = catalogues.move(number, state, who=who or getuser(), note=note)
+    _show(
+        asdict(moved), say(f"变更集 {number}：{moved.state}", f"Change set {number}: {moved.state}"), as_json
+    )
+
+
+def _show(value: dict[str, Any], text: str, as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+    else:
+        print(text)
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidInput("HT-CLI-19", detail=f"{text}: YYYY-MM-DD", command="terms") from None
+
+
+def _today(settings: Settings) -> date:
+    from datetime import datetime
+
+    return datetime.now(settings.zone).date()
