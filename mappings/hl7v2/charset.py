@@ -94,6 +94,8 @@ def declared_charset(raw: bytes) -> str | None:
     line = re.split(rb"[\r\n]", raw[start : start + 4096], maxsplit=1)[0]
     # A name in MSH-3…6 may hold a GBK character with the code of the separator as its second byte.
     text = next(line.decode(codec) for codec in ("utf-8", "gb18030", "latin-1") if _decodes(line, codec))
+    if len(text) < 4:
+        return None
     fields = text.split(text[3])
     marks = fields[1] if len(fields) > 1 else ""
     word = fields[17].strip() if len(fields) > 17 else ""

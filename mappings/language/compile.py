@@ -194,17 +194,22 @@ class Map:
         if namespace is None and document.format == "hl7v2":
             namespace = _default_namespace(source)
         if checker.issues:
-            raise InvalidInput(checker.issues)
+            raise InvalidInput(_once(checker.issues))
         generator = Generator(plans, source, root, namespace, traced=traced)
         try:
             generated = generator.generate()
         except SourceError as error:
-            where = document.resources[generator.current].place if generator.current else document.place
+            where = generator.place or document.place
             raise InvalidInput([problem("HT-MAP-08", where, reason=str(error))]) from None
         space: dict[str, Any] = {}
         # The text was generated from parsed and checked lines; no text of the map is in it but as a Python literal.
         exec(compile(generated.code, f"<map {document.name}>", "exec"), space)  # noqa: S102
         return _Compiled(source, generated, space["build"], rules)
+
+
+def _once(issues: list[Issue]) -> list[Issue]:
+    """Leave out what was found twice: a line's type is asked for more than once."""
+    return list({(issue.code, issue.source, str(issue.values)): issue for issue in issues}.values())
 
 
 def _default_namespace(source: Source) -> Node:

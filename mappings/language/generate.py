@@ -88,8 +88,6 @@ class Generator:
         self.collected: dict[tuple[str, tuple[str, ...]], str] = {}
         self.label = ""
         self.place: Place | None = None
-        # The resource whose lines are being generated, for error messages.
-        self.current = ""
 
     def generate(self) -> Generated:
         """Return the code of `build(b)`, which returns `run(g0, x)`; SourceError when a path has no meaning."""
@@ -195,7 +193,7 @@ class Generator:
     def _identity(self, plan: Plan) -> list[str]:
         name, level = plan.variable, plan.level
         lines: list[str] = []
-        self.label = self.current = plan.name
+        self.label, self.place = plan.name, plan.key_place
         inner: list[str] = []
         if self.traced:
             inner.append("start()")
@@ -256,7 +254,7 @@ class Generator:
 
     def _resource(self, plan: Plan) -> list[str]:
         name, level = plan.variable, plan.level
-        self.label = self.current = plan.name
+        self.label, self.place = plan.name, plan.place
         lines: list[str] = []
         when = "recency"
         if plan.recency is not None:

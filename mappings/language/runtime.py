@@ -82,6 +82,14 @@ class TracingBinder(Binder):
         # Keeps every marked container alive, so that no id() is used twice.
         self.held: list[Any] = []
 
+    def site(self, number: int) -> Callable[[Any, Context], Any]:
+        call = super().site(number)
+
+        def told(value: Any, context: Context) -> Any:
+            return call(self.fields.plain(value), context)
+
+        return told
+
     def start(self) -> None:
         self.log.clear()
         if hasattr(self.fields, "nulls"):

@@ -309,7 +309,7 @@ class Checker:
     def result(self, node: Node, place: Place) -> tuple[tuple[str, ...], bool]:
         """Return the possible FHIR types of an expression ("text" for a bare field, () for anything), and whether it is a list."""
         if isinstance(node, Constant):
-            return ("text",) if isinstance(node.value, str) else ("constant",), False
+            return ("constant",), False
         if isinstance(node, Field):
             return ("text",), bool(self.is_all(node.path))
         if isinstance(node, Ref):
@@ -433,8 +433,11 @@ def _joined(one: Block, other: Block, issues: list[Issue]) -> Block:
 
 def _fits(given: str, wanted: str) -> bool:
     """Tell whether a result of type `given` may stand in an element of type `wanted`."""
-    if given in (wanted, "constant", "any"):
+    if given in (wanted, "any"):
         return True
+    if given == "constant":
+        # Its grammar and codes are checked one by one.
+        return wanted in TEXTUAL or wanted in NUMERIC or wanted in TEMPORAL or wanted == "boolean"
     if given == "text":
         return wanted in TEXTUAL or wanted == "string"
     if given in TEXTUAL and wanted in TEXTUAL:
@@ -447,7 +450,10 @@ def _fits(given: str, wanted: str) -> bool:
 
 
 def _shown(types: tuple[str, ...] | list[str]) -> str:
-    return ", ".join("a text" if kind == "text" else kind for kind in types) or "anything"
+    return (
+        ", ".join({"text": "a text", "constant": "a constant"}.get(kind, kind) for kind in types)
+        or "anything"
+    )
 
 
 def _nearest(name: str, known: object) -> str:

@@ -15,6 +15,7 @@ from mappings.language.active import ActiveMaps
 from terminology.fhirjson import encode
 from terminology.issues import FhirError
 
+MAPS = Path(__file__).parent / "maps"
 SAMPLES = Path(__file__).parent.parent / "data" / "hl7v2"
 PARTS = [b"|", b"^", b"~", b"\\", b"&", b"\r", b"\n", b'""', b"\\X", b"\\F\\", b"\\M2441\\", b"MSH|", b"OBX|", b"\x0b",
          b"\x1c", b"\x00", b"\xff", "张".encode("gbk"), "张".encode(), b"ZZZ|1", b"20260230", b"-9" * 20, b"UNICODE",
@@ -78,7 +79,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     started = time.perf_counter()
-    maps = ActiveMaps()
+    maps = ActiveMaps(MAPS)
     mapped, refused = run(count, seed, maps)
     seconds = time.perf_counter() - started
     print(

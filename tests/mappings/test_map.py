@@ -16,7 +16,7 @@ from terminology.fhirjson import Json
 from terminology.translate import Translator
 
 TRANSLATOR = Translator()
-LAB = load_map(Path(__file__).parent / "lab.yaml")
+LAB = load_map(Path(__file__).parent / "maps" / "lab.yaml")
 MESSAGE = """MSH|^~\\&|LIS|H1|GW|X|20260315083000||ORU^R01|C1|P|2.4
 PID|1||P1||张^三||19850101|M|||||13800000000
 ORC|RE|Q1|R1

@@ -143,8 +143,7 @@ class TracedFields(Fields):
             return [_Text(part, f"{label}[{index}]") for index, part in enumerate(repetitions(value), 1)]
 
         def seen(value: str) -> str:
-            self.log.append(value.source if isinstance(value, _Text) else "")
-            return value
+            return str(self.plain(value))
 
         return {
             **super().functions(),
@@ -160,11 +159,16 @@ class TracedFields(Fields):
         plain = super().text(component, subcomponent)
 
         def text(value: str) -> str:
-            if isinstance(value, _Text) and value:
-                self.log.append(value.source)
-            return plain(value)
+            return plain(self.plain(value))
 
         return text
+
+    def plain(self, value: Any) -> Any:
+        """Note where a value stood, and return it without that knowledge: converters get what they always get."""
+        if isinstance(value, _Text):
+            self.log.append(value.source)
+            return str(value)
+        return [self.plain(part) for part in value] if isinstance(value, list) else value
 
     def nth(self, group: Group, name: str, occurrence: int, number: int) -> str:
         value = super().nth(group, name, occurrence, number)

@@ -152,6 +152,9 @@ class TracedRows(Rows):
         self.log: list[str] = []
         self._places: dict[int, str] = {}
 
+    def plain(self, value: Any) -> Any:
+        return value
+
     def value(self, node: Any, steps: tuple[Step, ...]) -> Any:
         for found, place in _walk(node, steps, 0, self._places.get(id(node), "")):
             if found not in (None, ""):
