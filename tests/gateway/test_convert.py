@@ -51,7 +51,7 @@ class TestConvert:
             "PID-5",
         ]
         domains = [row["part"][0]["valueString"] for row in parts(answer, "unmapped")]
-        assert domains == ["table gender", "lab-item"]
+        assert domains == ["lab-item", "table gender"]
         assert (
             parts(answer, "issues")[0]["resource"]["issue"][0]["details"]["coding"][0]["code"] == "HT-V2-13"
         )
