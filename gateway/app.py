@@ -92,7 +92,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     )
     kinds = build_kinds(settings, maps)
     retry = Retry(settings.retry_attempts, settings.retry_seconds)
-    processor = Processor(kinds, store, journal, metrics=metrics, retry=retry, zone=settings.zone)
+    processor = Processor(kinds, store, metrics=metrics, retry=retry, zone=settings.zone)
     intake = Intake(kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes)
     mllp = _mllp(settings, intake, kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
     metrics.gauge("hutong_backlog", "Messages in memory that wait to be processed.", lambda: intake.backlog)

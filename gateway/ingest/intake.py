@@ -69,11 +69,14 @@ class Intake:
         self._has_work = asyncio.Event()
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
-        # Ids up to here were handed on in order; the journal is asked for what lies beyond.
+        # Whether something open lies in the journal only; of it, what has a larger number than the last one handed
+        # on is just being received and comes by itself.
         self._is_behind = True
+        self._last = 0
 
     def start(self) -> None:
         """Begin to process, first of all what an earlier run kept and did not finish."""
+        self._last = self.journal.last_id()
         self._task = asyncio.ensure_future(self._run())
 
     async def close(self) -> None:
@@ -86,6 +89,7 @@ class Intake:
 
     async def drained(self) -> None:
         """Wait until nothing is left to process now (retries whose time has not come may remain)."""
+        self._is_behind = True
         while self._waiting or self._in_hand or self._is_behind:
             self._has_work.set()
             await asyncio.sleep(0.005)
@@ -143,6 +147,9 @@ class Intake:
     def hand_on(self, entry: Entry, message: object = None) -> None:
         """Queue a message that the journal has."""
         size = len(entry.raw or b"")
+        self._last = max(self._last, entry.id)
+        if entry.id in self._in_hand:
+            return
         if len(self._waiting) >= WAITING or self._waiting_bytes + size > WAITING_BYTES or self._is_behind:
             # Order matters more than speed: once something waits in the journal, what follows waits behind it.
             self._is_behind = True
@@ -255,8 +262,8 @@ class Intake:
                 return
             for id in ids:
                 after = id
-                if self._waiting and id >= self._waiting[0].entry.id:
-                    # From here on they are in memory, and their turn is next.
+                if id > self._last or (self._waiting and id >= self._waiting[0].entry.id):
+                    # From here on they are in memory or on their way there, and their turn is next.
                     return
                 if id in self._in_hand:
                     continue
@@ -272,13 +279,22 @@ class Intake:
 
     async def _process(self, row: _Waiting) -> None:
         id = row.entry.id
-        try:
-            done = await self.processor.process(row.entry, row.message)
-        finally:
-            self._in_hand.discard(id)
+        done = await self.processor.process(row.entry, row.message)
+        # Until its end is written the journal shows it open; it must not be taken up again.
+        self.journal.finish(done).add_done_callback(lambda noted: self._noted(id, noted))
         waiting = self._ends.pop(id, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(done)
+
+    def _noted(self, id: int, noted: "asyncio.Future[None]") -> None:
+        self._in_hand.discard(id)
+        error = noted.exception()
+        if error is not None:
+            log.error(
+                "the end of a message could not be noted; it is processed again",
+                exc_info=error,
+                extra={"message_id": id},
+            )
 
 
 def _taken(row: Admission, receipt: Receipt | None) -> Taken:

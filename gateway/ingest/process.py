@@ -12,7 +12,7 @@ from gateway.ingest.kind import Kind
 from gateway.ingest.patient import matched
 from gateway.ingest.plan import Key, Plan, message_source, plan
 from gateway.ingest.provenance import provenance, provenance_id
-from gateway.journal import Code, Done, Entry, Journal
+from gateway.journal import Code, Done, Entry
 from gateway.journal.detail import issue_row
 from gateway.metrics import Metrics
 from gateway.store.protocol import Commit, Guard, GuardFailed, Put, Store, Version
@@ -45,17 +45,16 @@ class Processor:
         self,
         kinds: Mapping[str, Kind],
         store: Store,
-        journal: Journal,
         *,
         metrics: Metrics,
         retry: Retry,
         zone: ZoneInfo,
     ) -> None:
-        self.kinds, self.store, self.journal = kinds, store, journal
+        self.kinds, self.store = kinds, store
         self.metrics, self.retry, self.zone = metrics, retry, zone
 
     async def process(self, entry: Entry, message: object = None) -> Done:
-        """Process one message and note its end; never raises for what a message or the store can do.
+        """Process one message and return how it ended; never raises for what a message or the store can do.
 
         `message`: the parsed message when the caller has it already.
         """
@@ -70,7 +69,6 @@ class Processor:
                 self.metrics.resources.add(version.type)
         except Exception as error:
             done = self._failed(entry, error, result)
-        self.journal.finish(done)
         self.metrics.processed.add(done.state)
         self.metrics.process_seconds.observe(time.perf_counter() - started)
         log.info(

@@ -50,16 +50,12 @@ class Journal:
         *,
         control_id_reuse_hours: float = 24.0,
         min_free_mib: int = 0,
-        max_pages: int | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.reuse_ms = int(control_id_reuse_hours * HOUR_MS)
         self.min_free = min_free_mib * 1024 * 1024
-        connection = connect(folder / FILE, writing=True)
-        if max_pages is not None:
-            connection.pragma("max_page_count", max_pages)
-        self._writer = Writer(connection)
+        self._writer = Writer(connect(folder / FILE, writing=True))
         self._reader = Reader(folder)
 
     async def keep(self, messages: Sequence[Incoming]) -> Sequence[Receipt]:
@@ -69,9 +65,9 @@ class Journal:
         except (apsw.FullError, apsw.IOError) as error:
             raise Unavailable("HT-MSG-41", detail=str(error)) from error
 
-    def finish(self, done: Done) -> None:
+    def finish(self, done: Done) -> "asyncio.Future[None]":
         """Note how an attempt ended, soon; a crash before that only makes the message be processed again."""
-        self._writer.later(lambda connection: _finish(connection, done))
+        return self._writer.submit(lambda connection: _finish(connection, done), is_urgent=False)
 
     async def settled(self) -> None:
         """Wait until everything noted so far is on the disk."""
@@ -93,6 +89,10 @@ class Journal:
     def due(self, *, after: int, count: int) -> list[int]:
         """Return ids of open messages whose time has come, in the order of arrival, after id `after`."""
         return self._reader.due(after=after, count=count)
+
+    def last_id(self) -> int:
+        """Return the number of the newest message, 0 when there is none."""
+        return self._reader.last_id()
 
     def counts(self) -> dict[str, int]:
         return self._reader.counts()
@@ -180,6 +180,10 @@ class Reader:
         with self._lock:
             now = int(time.time() * 1000)
             return [id for (id,) in self._connection.execute(statement, (now, after, count))]
+
+    def last_id(self) -> int:
+        with self._lock:
+            return int(self._connection.execute("select coalesce(max(id), 0) from message").get)
 
     def counts(self) -> dict[str, int]:
         """Return how many messages are in each state that is not the end."""

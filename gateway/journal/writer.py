@@ -8,15 +8,24 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import apsw
 
 T = TypeVar("T")
 Job = Callable[[apsw.Connection], Any]
 
+
+class Row(NamedTuple):
+    """A job and who is told of its end; an urgent one is not kept waiting for company."""
+
+    job: Job
+    future: asyncio.Future[Any]
+    is_urgent: bool
+
+
 GROUP = 256
-# How long a group without a waiting caller may gather more.
+# How long a group without an urgent job may gather more.
 LINGER_SECONDS = 0.02
 
 
@@ -25,19 +34,15 @@ class Writer:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
-        self._jobs: queue.SimpleQueue[tuple[Job, asyncio.Future[Any] | None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Callable[[apsw.Connection], T]) -> "asyncio.Future[T]":
+    def submit(self, job: Callable[[apsw.Connection], T], *, is_urgent: bool = True) -> "asyncio.Future[T]":
         """Return a future that is done when the job's transaction is on the disk."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put((job, future))
+        self._jobs.put(Row(job, future, is_urgent))
         return future
-
-    def later(self, job: Job) -> None:
-        """Run the job soon; nobody waits. A crash before it may lose it: only for what can be found out again."""
-        self._jobs.put((job, None))
 
     def close(self) -> None:
         self._jobs.put(None)
@@ -47,42 +52,39 @@ class Writer:
     def _run(self) -> None:
         is_open = True
         while is_open:
-            group: list[tuple[Job, asyncio.Future[Any] | None]] = []
-            has_waiter = False
+            group: list[Row] = []
+            is_urgent = False
             while len(group) < GROUP:
                 try:
-                    row = self._next(is_first=not group, has_waiter=has_waiter)
+                    row = self._next(is_first=not group, is_urgent=is_urgent)
                 except queue.Empty:
                     break
                 if row is None:
                     is_open = False
                     break
                 group.append(row)
-                has_waiter = has_waiter or row[1] is not None
+                is_urgent = is_urgent or row.is_urgent
             if group:
                 self._write(group)
 
-    def _next(self, *, is_first: bool, has_waiter: bool) -> tuple[Job, asyncio.Future[Any] | None] | None:
+    def _next(self, *, is_first: bool, is_urgent: bool) -> Row | None:
         if is_first:
             return self._jobs.get()
-        return self._jobs.get_nowait() if has_waiter else self._jobs.get(timeout=LINGER_SECONDS)
+        return self._jobs.get_nowait() if is_urgent else self._jobs.get(timeout=LINGER_SECONDS)
 
-    def _write(self, group: list[tuple[Job, asyncio.Future[Any] | None]]) -> None:
-        answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+    def _write(self, group: list[Row]) -> None:
         try:
-            results = self._transact([job for job, _ in group])
+            results = self._transact([row.job for row in group])
         except Exception as error:
             if len(group) > 1 and not isinstance(error, (apsw.FullError, apsw.IOError)):
                 # One job of the group is at fault: each for itself.
                 for row in group:
                     self._write([row])
                 return
-            answers = [(future, None, error) for _, future in group if future is not None]
+            _deliver([(row.future, None, error) for row in group])
         else:
             pairs = zip(group, results, strict=True)
-            answers = [(future, result, None) for (_, future), result in pairs if future is not None]
-        if answers:
-            _deliver(answers)
+            _deliver([(row.future, result, None) for row, result in pairs])
 
     def _transact(self, jobs: list[Job]) -> list[Any]:
         connection = self.connection
