@@ -139,6 +139,7 @@ class Intake:
             await self.journal.keep([row.incoming for row in keeping if row.incoming is not None])
         )
         taken = [_taken(row, next(receipts) if row.incoming is not None else None) for row in admissions]
+        self._last = max([self._last, *(row.receipt.id for row in taken if row.receipt is not None)])
         for row in taken:
             self.metrics.messages.add(channel, row.verdict)
             self._note(row, channel, peer, request_id)
@@ -147,7 +148,6 @@ class Intake:
     def hand_on(self, entry: Entry, message: object = None) -> None:
         """Queue a message that the journal has."""
         size = len(entry.raw or b"")
-        self._last = max(self._last, entry.id)
         if entry.id in self._in_hand:
             return
         if len(self._waiting) >= WAITING or self._waiting_bytes + size > WAITING_BYTES or self._is_behind:
@@ -169,6 +169,7 @@ class Intake:
     async def replay(self, ids: Sequence[int]) -> None:
         """Process messages again from their raw bytes."""
         await self.journal.reopen(ids)
+        self._last = max([self._last, *ids])
         self._is_behind = True
         self._has_work.set()
 
