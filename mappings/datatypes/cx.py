@@ -19,7 +19,7 @@ from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
 
 
-@converter("cx", returns="Identifier[]")
+@converter("cx", returns="Identifier[]", by_sender=True)
 def to_identifiers(value: str, context: Context, code: str = "") -> list[Json] | None:
     """The identifier, and the 15-digit one that an upgraded resident number replaces.
 

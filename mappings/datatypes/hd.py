@@ -133,6 +133,6 @@ def to_uri(value: str, context: Context) -> str | None:
     return uri or (f"urn:id:{quote(authority.name, safe='')}" if authority.name else None)
 
 
-@converter("hd_organization", returns="Reference")
+@converter("hd_organization", returns="Reference", by_sender=True)
 def to_organization(value: str, context: Context) -> Json | None:
     return organization_of(read(context.components(value)), context)

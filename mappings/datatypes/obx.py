@@ -18,7 +18,7 @@ Typed = tuple[str, Any] | None
 Reader = Callable[[Segment, str, Context], Typed]
 
 
-@converter("obxvalue", returns="[x]", reads={"OBX": (2, 5, 6)})
+@converter("obxvalue", is_cached=True, returns="[x]", reads={"OBX": (2, 5, 6)})
 def to_value(segment: Segment, context: Context) -> Typed:
     """The value of an OBX as (type, value); None when it has none or it goes elsewhere (ED, RP: converter `attachment`)."""
     repetitions = [text for text in segment.repetitions(5) if text not in ("", '""')]
@@ -38,7 +38,7 @@ def to_value(segment: Segment, context: Context) -> Typed:
     return found
 
 
-@converter("absent", returns="CodeableConcept", reads={"OBX": (5, 11)})
+@converter("absent", is_cached=True, returns="CodeableConcept", reads={"OBX": (5, 11)})
 def to_absent_reason(segment: Segment, context: Context) -> Json | None:
     """Why an OBX without value has none: X says that it can't be obtained."""
     if any(text not in ("", '""') for text in segment.repetitions(5)):

@@ -23,7 +23,7 @@ _STATUS = {
 }
 
 
-@converter("location", returns="Reference")
+@converter("location", returns="Reference", by_sender=True)
 def to_reference(value: str, context: Context) -> Json | None:
     """The reference to the smallest place that a PL names; its larger places are made too."""
     levels = [
@@ -52,7 +52,7 @@ def to_reference(value: str, context: Context) -> Json | None:
     return {**parent, "display": " ".join(name_of(place) for _, place in levels)}
 
 
-@converter("location_hd", returns="Reference")
+@converter("location_hd", returns="Reference", by_sender=True)
 def to_reference_of_hd(value: str, context: Context) -> Json | None:
     """The reference to the site that an HD names."""
     place = read(context.components(value))
@@ -63,7 +63,7 @@ def to_reference_of_hd(value: str, context: Context) -> Json | None:
     )
 
 
-@converter("location_dld", returns="Reference")
+@converter("location_dld", returns="Reference", by_sender=True)
 def to_destination(value: str, context: Context) -> Json | None:
     """DLD: discharge to location (a code with subcomponents) ^ effective date."""
     codings = codings_of(context.subcomponents(value, 1), context)
@@ -76,7 +76,7 @@ def to_destination(value: str, context: Context) -> Json | None:
     return context.make("Location", ("dld", first.get("system", ""), first.get("code", "")), body)
 
 
-@converter("location_code", returns="Reference")
+@converter("location_code", returns="Reference", by_sender=True)
 def to_reference_of_code(value: str, context: Context) -> Json | None:
     """The reference to a place told by code ^ name (OBR-48's like): ORC-33 and others."""
     parts = [*(part.strip() for part in context.components(value)), ""]

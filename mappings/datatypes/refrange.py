@@ -6,7 +6,7 @@ from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
 
 
-@converter("refrange", returns="BackboneElement[]", reads={"OBX": (6, 7)})
+@converter("refrange", is_cached=True, returns="BackboneElement[]", reads={"OBX": (6, 7)})
 def to_reference_range(segment: Segment, context: Context) -> list[Json] | None:
     """OBX-7: "3.5-9.5", "<5.2", "≥60", "阴性" → low, high and always the text as sent."""
     text = context.text(segment.raw(7)).strip()

@@ -14,13 +14,13 @@ from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
 
 
-@converter("practitioner", returns="Reference")
+@converter("practitioner", returns="Reference", by_sender=True)
 def to_reference(value: str, context: Context) -> Json | None:
     """The reference to a Practitioner made of an XCN, with the name to display."""
     return _reference(context.components(value), context, value)
 
 
-@converter("practitioner_ndl", returns="Reference")
+@converter("practitioner_ndl", returns="Reference", by_sender=True)
 def to_reference_of_result_reader(value: str, context: Context) -> Json | None:
     """NDL (OBR-32 … 35): its first component is a CNN with subcomponents."""
     parts = context.subcomponents(value, 1)
@@ -40,7 +40,7 @@ def to_text(value: str, context: Context) -> str | None:
     return (name or {}).get("text") or parts[0].strip() or None
 
 
-@converter("related_person_identifier", returns="Identifier[]")
+@converter("related_person_identifier", returns="Identifier[]", by_sender=True)
 def to_identifiers(value: str, context: Context) -> list[Json] | None:
     parts = [*context.components(value), *[""] * 23]
     number, _ = _number_and_name(parts)

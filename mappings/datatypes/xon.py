@@ -12,7 +12,7 @@ from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
 
 
-@converter("organization", returns="Reference")
+@converter("organization", returns="Reference", by_sender=True)
 def to_reference(value: str, context: Context) -> Json | None:
     """The reference to an Organization made of an XON."""
     identifiers = to_identifiers(value, context)
@@ -20,7 +20,7 @@ def to_reference(value: str, context: Context) -> Json | None:
     return reference(identifiers or [], name, context)
 
 
-@converter("organization_hd", returns="Reference")
+@converter("organization_hd", returns="Reference", by_sender=True)
 def to_reference_of_hd(value: str, context: Context) -> Json | None:
     """The reference to an Organization made of an HD (MSH-4)."""
     authority = read(context.components(value))
@@ -29,7 +29,7 @@ def to_reference_of_hd(value: str, context: Context) -> Json | None:
     return reference(identifiers_of(authority), authority.name or None, context)
 
 
-@converter("organization_id", returns="Reference")
+@converter("organization_id", returns="Reference", by_sender=True)
 def to_reference_of_cwe(value: str, context: Context) -> Json | None:
     """The reference to an Organization made of a coded field: OBX-15, RXA-15: code ^ name."""
     parts = [*(part.strip() for part in context.components(value)), "", "", ""]
@@ -37,7 +37,7 @@ def to_reference_of_cwe(value: str, context: Context) -> Json | None:
     return reference(identifiers, parts[1] or None, context)
 
 
-@converter("department", returns="Reference")
+@converter("department", returns="Reference", by_sender=True)
 def to_department(value: str, context: Context) -> Json | None:
     """The reference to a department: code ^ name, or a mere name."""
     parts = [*(part.strip() for part in context.components(value)), "", ""]

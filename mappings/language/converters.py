@@ -13,7 +13,9 @@ It returns None (never "" or {}) for "nothing". Results may be shared between me
 
 `returns`: the FHIR type of the result, "Identifier[]" for a list of them, "a|b" for one of several types, "[x]" for a
 choice element: then the result is a tuple (type, value), such as ("Quantity", {...}) for `value[x]`.
-`is_cached`: the result depends on the value and on `delimiters codec zone systems translator` only.
+`is_cached`: the result depends on the value and on `delimiters codec zone systems translator` only. `by_sender`: it is
+cached too, but depends on who sends (the namespace, MSH-3, MSH-4); resources made (`context.make`), flags and unmapped
+codes are remembered with the result.
 `reads`: which fields a converter that takes a whole segment reads ({"OBX": (2, 5, 6)}); left out means all.
 Constant arguments (`| prefix "x"`) follow the context: def prefix(value, context, text).
 """
@@ -58,6 +60,7 @@ class Converter:
     is_cached: bool
     takes_all: bool
     takes_text: bool
+    by_sender: bool
     reads: Mapping[str, tuple[int, ...]] | None
 
     @property
@@ -147,6 +150,7 @@ def converter(
     is_cached: bool = False,
     takes_all: bool = False,
     takes_text: bool = False,
+    by_sender: bool = False,
     reads: Mapping[str, Iterable[int]] | None = None,
 ) -> Callable[[Convert], Convert]:
     """Register the decorated function as converter `name`. The names are global: one meaning for each."""
@@ -156,7 +160,9 @@ def converter(
         fields = (
             {segment: tuple(numbers) for segment, numbers in reads.items()} if reads is not None else None
         )
-        _CONVERTERS[name] = Converter(name, function, returns, is_cached, takes_all, takes_text, fields)
+        _CONVERTERS[name] = Converter(
+            name, function, returns, is_cached or by_sender, takes_all, takes_text, by_sender, fields
+        )
         return function
 
     return register

@@ -459,7 +459,8 @@ class Generator:
             if converter.takes_all:
                 return f"{call}({values}, x)"
             return f"{'flattened' if converter.returns_list else 'converted'}({call}, {values}, x)"
-        return f"{call}({self._input(subject, level, converter)}, x)"
+        value = self._input(subject, level, converter)
+        return f"{call}({value}, x)" if self.traced else f"({call}(p, x) if (p := {value}) else None)"
 
     def _input(self, node: Node, level: Level, converter: Converter) -> str:
         """Return what one call of a converter gets: raw for datatype converters, text for those that take text."""

@@ -15,11 +15,16 @@ from terminology.fhirjson import Json
 
 @dataclass
 class Made:
-    """What converters made of one message. `space`: namespace of its ids; `at`: map line and fields being converted."""
+    """What converters made of one message. `space`: namespace of its ids; `at`: map line and fields being converted.
+
+    `origin`: what tells one sender from another in one channel; `calls`: every call of `make`, for cached converters.
+    """
 
     space: str = ""
     at: tuple[str, str] = ("", "")
     entries: dict[str, Entry] = field(default_factory=dict)
+    origin: tuple[str, ...] = ()
+    calls: list[tuple[str, tuple[str, ...], Json]] = field(default_factory=list)
     places: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def make(self, type: str, key: tuple[str, ...], resource: Json) -> Json:
@@ -28,6 +33,7 @@ class Made:
         `key` starts with the identifier's system when there is one: a global one (not urn:id:…) makes the same
         resource for every sender.
         """
+        self.calls.append((type, key, resource))
         is_shared = ":" in key[0] and not key[0].startswith("urn:id:")
         space = "" if is_shared else self.space
         text = f"{len(space)}:{space}made/{type}/" + "".join(f"{len(part)}:{part}" for part in key)

@@ -11,12 +11,16 @@ from mappings.language.converters import Context
 from mappings.language.document import Place
 from mappings.language.generate import Generated, Site
 from mappings.language.result import Entry, Leaf, Rule, Unmapped
+from terminology.fhirjson import Json
 from terminology.issues import Issue
 
 _CACHE_LIMIT = 20_000
 # A document in OBX-5 is not worth remembering.
 _KEY_LIMIT = 500
 _blake2b = hashlib.blake2b
+
+# A remembered result: the value, and the notes and made resources that come with it (None: nothing).
+_Known = tuple[Any, tuple[tuple[Issue | Unmapped, ...], tuple[tuple[str, tuple[str, ...], Json], ...]] | None]
 
 
 class Binder:
@@ -42,7 +46,7 @@ class Binder:
         self.fields = fields
         self.functions = fields.functions()
         self.tables = tables
-        self._memories: dict[tuple[Any, ...], dict[Any, tuple[Any, tuple[Any, ...]]]] = {}
+        self._memories: dict[tuple[Any, ...], dict[Any, _Known]] = {}
         self.Entry = Entry
         self.hashed = hashed
         self.loose = loose
@@ -236,38 +240,38 @@ def _table_call(rows: dict[str, Any], name: str, label: str) -> Callable[[Any, C
     return call
 
 
-def _cached_call(site: Site, memory: dict[Any, tuple[Any, tuple[Any, ...]]]) -> Callable[[Any, Context], Any]:
-    function, arguments, label = site.converter.function, site.arguments, site.label
-    if site.converter.reads is not None:
+def _cached_call(site: Site, memory: dict[Any, _Known]) -> Callable[[Any, Context], Any]:
+    converter, arguments, label = site.converter, site.arguments, site.label
+    function, by_sender = converter.function, converter.by_sender
+    place = str(site.place or label)
+    if converter.reads is not None:
         return _cached_segment_call(site, memory)
 
     def call(value: Any, context: Context) -> Any:
+        if value is None or value == "":
+            return None
         try:
-            found, notes = memory[value]
-        except (KeyError, TypeError):
-            if value is None or value == "":
-                return None
-            before = len(context.notes)
-            found = function(value, context, *arguments)
-            notes = tuple(context.notes[before:])
-            del context.notes[before:]
-            if isinstance(value, str) and len(value) < _KEY_LIMIT:
-                if len(memory) >= _CACHE_LIMIT:
-                    memory.clear()
-                memory[str(value)] = (found, notes)
-        if notes:
-            context.notes.extend(_placed(note, label) for note in notes)
-        return found
+            key = (context.made.space, context.made.origin, value) if by_sender else value
+            known = memory.get(key)
+        except TypeError:
+            # A block of a JSON body has no hash.
+            return function(value, context, *arguments)
+        if known is None:
+            known = _remember(
+                memory, key, context, function, value, arguments, (place, label), len(str(value))
+            )
+        elif known[1] is not None:
+            _repeat(known, context, (place, label))
+        return known[0]
 
     return call
 
 
-def _cached_segment_call(
-    site: Site, memory: dict[Any, tuple[Any, tuple[Any, ...]]]
-) -> Callable[[Any, Context], Any]:
+def _cached_segment_call(site: Site, memory: dict[Any, _Known]) -> Callable[[Any, Context], Any]:
     """The same for a converter that takes a whole segment: the fields that it reads are the key."""
     function, arguments, label = site.converter.function, site.arguments, site.label
     reads = site.converter.reads or {}
+    place = str(site.place or label)
 
     def call(segment: Any, context: Context) -> Any:
         if segment is None:
@@ -277,20 +281,52 @@ def _cached_segment_call(
         key = (segment.name, *[fields[n] if n < count else "" for n in reads.get(segment.name, ())])
         known = memory.get(key)
         if known is None:
-            before = len(context.notes)
-            found = function(segment, context, *arguments)
-            known = (found, tuple(context.notes[before:]))
-            del context.notes[before:]
-            if len(memory) >= _CACHE_LIMIT:
-                memory.clear()
-            if sum(map(len, key)) < _KEY_LIMIT:
-                memory[key] = known
-        found, notes = known
-        if notes:
-            context.notes.extend(_placed(note, label) for note in notes)
-        return found
+            size = sum(map(len, key))
+            known = _remember(memory, key, context, function, segment, arguments, (place, label), size)
+        elif known[1] is not None:
+            _repeat(known, context, (place, label))
+        return known[0]
 
     return call
+
+
+def _remember(
+    memory: dict[Any, _Known],
+    key: Any,
+    context: Context,
+    function: Callable[..., Any],
+    value: Any,
+    arguments: tuple[Any, ...],
+    at: tuple[str, str],
+    size: int,
+) -> _Known:
+    """Call a converter and keep its result with what it told and made."""
+    notes, calls = context.notes, context.made.calls
+    told, made = len(notes), len(calls)
+    context.made.at = at
+    found = function(value, context, *arguments)
+    extras = (tuple(notes[told:]), tuple(calls[made:]))
+    notes[told:] = [_placed(note, at[1]) for note in notes[told:]]
+    known: _Known = (found, extras if extras[0] or extras[1] else None)
+    if size < _KEY_LIMIT:
+        if len(memory) >= _CACHE_LIMIT:
+            memory.clear()
+        # What _repeat adds again carries the field of its own site.
+        memory[str(key) if isinstance(key, str) else key] = known
+    return known
+
+
+def _repeat(known: _Known, context: Context, at: tuple[str, str]) -> None:
+    """Tell and make again what the first call told and made."""
+    extras = known[1]
+    assert extras is not None
+    notes, calls = extras
+    if notes:
+        context.notes.extend(_placed(note, at[1]) for note in notes)
+    if calls:
+        context.made.at = at
+        for type, key, resource in calls:
+            context.made.make(type, key, resource)
 
 
 def _plain_call(site: Site) -> Callable[[Any, Context], Any]:

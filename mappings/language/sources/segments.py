@@ -210,7 +210,9 @@ class SegmentSource:
             return code
         if path.repetition > 1:
             code = f"repetition({code}, {path.repetition})"
-        return f"text_{path.component or 1}_{path.subcomponent or 1}({code})"
+        name = f"text_{path.component or 1}_{path.subcomponent or 1}"
+        # Most fields of most messages are empty: that needs no call.
+        return f"{name}({code})" if self.traced else f"({name}(q) if (q := {code}) else '')"
 
     def texts(self, path: SegmentPath, level: Level) -> str:
         name = f"text_{path.component or 1}_{path.subcomponent or 1}"
@@ -224,7 +226,9 @@ class SegmentSource:
             return f"part({code}, {path.repetition or 1}, {path.component}, {path.subcomponent})"
         if is_one:
             return code
-        return f"repetition({code}, {path.repetition})" if path.repetition > 1 else f"first({code})"
+        if path.repetition > 1:
+            return f"repetition({code}, {path.repetition})"
+        return f"first({code})" if self.traced else f"(first(q) if (q := {code}) else '')"
 
     def raws(self, path: SegmentPath, level: Level, reads: Mapping[str, tuple[int, ...]] | None) -> str:
         if not path.field:
