@@ -143,3 +143,14 @@ def local_system(context: Context) -> str | None:
 
 def _ordered(identifier: Json, extensions: list[Json]) -> Json:
     return {"extension": extensions, **identifier} if extensions else identifier
+
+
+@converter("identifier", returns="Identifier[]")
+def to_identifiers_of_kind(value: str, context: Context, name: str) -> list[Json] | None:
+    """A bare number of a known kind (`sfzh | identifier resident`): mappings/identifiers/kinds.py."""
+    text = str(value).strip()
+    kind = KINDS[name]
+    if not text:
+        return None
+    base = filled({"type": identifier_type("", kind), "system": kind.system or local_system(context)})
+    return checked(text, base or {}, kind, context)

@@ -105,6 +105,9 @@ class Context:
         marks = self.delimiters
         if text == '""':
             return [""]
+        if not isinstance(text, str):
+            # A number or flag of a JSON body.
+            return [_shown(text)]
         parts = text.split(marks.component) if marks.component in text else [text]
         if marks.subcomponent in text:
             parts = [part.partition(marks.subcomponent)[0] for part in parts]
@@ -114,6 +117,8 @@ class Context:
 
     def subcomponents(self, text: str, component: int) -> list[str]:
         """Return the unescaped subcomponents of a component (1-based) of one repetition; [""] when it is absent."""
+        if not isinstance(text, str):
+            return [_shown(text)] if component == 1 else [""]
         marks = self.delimiters
         parts = text.split(marks.component, component)
         if component > len(parts):
@@ -125,6 +130,8 @@ class Context:
 
     def text(self, text: str) -> str:
         """Return a whole repetition as text: unescaped, delimiters of sloppy senders kept."""
+        if not isinstance(text, str):
+            return _shown(text)
         return "" if text == '""' else unescape(text, self.delimiters, codec=self.codec)
 
     def make(self, type: str, key: tuple[str, ...], resource: Json) -> Json:
@@ -138,6 +145,12 @@ class Context:
     def unmapped(self, domain: str, *, system: str | None, code: str | None, display: str | None) -> None:
         """Put a coding on the mapping work list; the coding itself must stay in the result."""
         self.notes.append(Unmapped(domain, system, code, display, ""))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None or isinstance(value, (dict, list)) else str(value)
 
 
 _CONVERTERS: dict[str, Converter] = {}

@@ -11,7 +11,7 @@ from terminology.translate import Translator
 TRANSLATOR = Translator()
 FILES = sorted(SHIPPED.glob("*.yaml"))
 # What others extend; they take no message themselves.
-BASES = {"hl7v2-patient", "hl7v2-order-items"}
+BASES = {"followup", "hl7v2-patient", "hl7v2-order-items"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
