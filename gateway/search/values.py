@@ -64,3 +64,12 @@ class Index:
     quantities: list[QuantityValue] = field(default_factory=list)
     narrative: str = ""
     content: str = ""
+
+    def only(self, paths: frozenset[str]) -> "Index":
+        """Return the values at `paths` alone, without the words."""
+        return Index(
+            [row for row in self.tokens if row.path in paths],
+            [row for row in self.strings if row.path in paths],
+            [row for row in self.dates if row.path in paths],
+            [row for row in self.quantities if row.path in paths],
+        )

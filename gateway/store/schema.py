@@ -5,6 +5,8 @@
 units, displays) are numbers from `word`, so that an index row is some twenty bytes.
 """
 
+import re
+
 VERSION = 1
 
 TABLES = """
@@ -57,3 +59,32 @@ CREATE VIRTUAL TABLE IF NOT EXISTS narrative USING fts5 (
 CREATE VIRTUAL TABLE IF NOT EXISTS content USING fts5 (
   words, content='', contentless_delete=1, tokenize="unicode61 remove_diacritics 0 categories 'L* N* Co M*'");
 """
+
+POSTGRES_ONLY = """
+CREATE TABLE IF NOT EXISTS clock (
+  name TEXT PRIMARY KEY, rid BIGINT NOT NULL, updated BIGINT NOT NULL, word INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS narrative (rid BIGINT PRIMARY KEY, words TSVECTOR NOT NULL);
+CREATE INDEX IF NOT EXISTS narrative_words ON narrative USING GIN (words);
+CREATE TABLE IF NOT EXISTS content (rid BIGINT PRIMARY KEY, words TSVECTOR NOT NULL);
+CREATE INDEX IF NOT EXISTS content_words ON content USING GIN (words);
+INSERT INTO clock VALUES ('main', 0, 0, 0) ON CONFLICT DO NOTHING;
+"""
+
+# Numbers that grow with the data are 64 bits wide in PostgreSQL; texts are compared by their bytes, as in SQLite.
+WIDE = ("rid", "updated", "until", "low", "high", "at", "done", "upto", "revision")
+
+
+def postgres_tables() -> str:
+    """Return the same tables in the words of PostgreSQL."""
+    text = (
+        re.sub(r"\)\s+WITHOUT ROWID", ")", TABLES)
+        .replace("BLOB", "BYTEA")
+        .replace("REAL", "DOUBLE PRECISION")
+    )
+    text = text.replace("TEXT", 'TEXT COLLATE "C"')
+    text = text.replace(
+        "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+    )
+    for name in WIDE:
+        text = re.sub(rf"\b{name} INTEGER", f"{name} BIGINT", text)
+    return text + POSTGRES_ONLY

@@ -252,7 +252,7 @@ class Writer:
             parameter = self._parameters.get(resource["resourceType"], definition.code)
             paths = self._parameters.paths_of(parameter) if parameter is not None else frozenset()
             self._rows.add(
-                found.rid, _only(self._parameters.extract(resource), paths), self._word, self._displays
+                found.rid, self._parameters.extract(resource).only(paths), self._word, self._displays
             )
         done = rows[-1][0] if len(rows) == step else upto
         self._flush()
@@ -260,16 +260,6 @@ class Writer:
             "INSERT OR REPLACE INTO reindex VALUES (?,?,0,?,?)", (definition.url, definition.code, done, upto)
         )
         return Reindex(definition.url, definition.code, done, upto)
-
-
-def _only(index: Index, paths: frozenset[str]) -> Index:
-    """Keep the values at `paths`."""
-    return Index(
-        [row for row in index.tokens if row.path in paths],
-        [row for row in index.strings if row.path in paths],
-        [row for row in index.dates if row.path in paths],
-        [row for row in index.quantities if row.path in paths],
-    )
 
 
 def fetch(connection: apsw.Connection, text: str, values: Sequence[Any] = ()) -> list[Any]:

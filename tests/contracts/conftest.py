@@ -11,7 +11,7 @@ from gateway.store.memory import MemoryStore
 from gateway.store.protocol import Store
 from gateway.store.sqlite import SqliteStore
 
-STORES = ("memory", "sqlite")
+STORES = ("memory", "sqlite", "postgres")
 
 
 @pytest.fixture(params=STORES)

@@ -279,3 +279,20 @@ def test_memory_and_sqlite_agree(
             await store.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("few", [1000, 0], ids=["sets", "walks"])
+def test_memory_and_postgres_agree(few: int, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gateway.store.postgres import PostgresStore
+
+    monkeypatch.setattr("gateway.search.plan.FEW", few)
+    parameters = Parameters()
+
+    async def main() -> None:
+        store = await PostgresStore.open(postgres_dsn, parameters, fresh=True)
+        try:
+            await compare(MemoryStore(parameters), store, 100 + few, 150)
+        finally:
+            await store.close()
+
+    asyncio.run(main())

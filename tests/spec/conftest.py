@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from search import fill
@@ -20,35 +18,27 @@ def runner() -> Iterator[asyncio.Runner]:
         yield found
 
 
+def _filled(runner: asyncio.Runner, store: Store) -> Iterator[Store]:
+    runner.run(fill(store))
+    yield store
+    runner.run(store.close())
+
+
 @pytest.fixture(scope="session")
-def filled(
-    runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Any:
-    """Return a function: kind of store → the store with the resources of the tables."""
-    stores: dict[str, Store] = {}
+def memory(runner: asyncio.Runner) -> Iterator[Store]:
+    yield from _filled(runner, MemoryStore(Parameters()))
 
-    async def make(kind: str) -> Store:
-        store: Store
-        if kind == "memory":
-            store = MemoryStore(Parameters())
-        elif kind == "sqlite":
-            store = SqliteStore(
-                tmp_path_factory.mktemp("spec") / Path("s.db"), Parameters(), synchronous="normal"
-            )
-        else:
-            from gateway.store.postgres import PostgresStore
 
-            store = await PostgresStore.open(
-                request.getfixturevalue("postgres_dsn"), Parameters(), fresh=True
-            )
-        await fill(store)
-        return store
+@pytest.fixture(scope="session")
+def sqlite(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    async def make() -> Store:
+        return SqliteStore(tmp_path_factory.mktemp("spec") / "s.db", Parameters(), synchronous="normal")
 
-    def get(kind: str) -> Store:
-        if kind not in stores:
-            stores[kind] = runner.run(make(kind))
-        return stores[kind]
+    yield from _filled(runner, runner.run(make()))
 
-    yield get
-    for store in stores.values():
-        runner.run(store.close())
+
+@pytest.fixture(scope="session")
+def postgres(runner: asyncio.Runner, postgres_dsn: str) -> Iterator[Store]:
+    from gateway.store.postgres import PostgresStore
+
+    yield from _filled(runner, runner.run(PostgresStore.open(postgres_dsn, Parameters(), fresh=True)))

@@ -9,7 +9,7 @@ from search import Case, answer, cases, read
 from gateway.store.sqlite import SqliteStore
 from terminology.issues import FhirError
 
-STORES = ("memory", "sqlite")
+STORES = ("memory", "sqlite", "postgres")
 CASES = list(cases())
 
 
@@ -20,8 +20,8 @@ def test_the_tables_are_large_enough() -> None:
 
 @pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_search(case: Case, kind: str, filled: Any, runner: asyncio.Runner) -> None:
-    found = runner.run(answer(filled(kind), case.asked, ordered=" > " in case.expected))
+def test_search(case: Case, kind: str, request: pytest.FixtureRequest, runner: asyncio.Runner) -> None:
+    found = runner.run(answer(request.getfixturevalue(kind), case.asked, ordered=" > " in case.expected))
     if " > " not in case.expected:
         assert found == case.expected
     else:
@@ -30,11 +30,11 @@ def test_search(case: Case, kind: str, filled: Any, runner: asyncio.Runner) -> N
 
 @pytest.mark.parametrize("few", [1000, 0], ids=["sets", "walks"])
 def test_every_search_uses_an_index(
-    few: int, filled: Any, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+    few: int, sqlite: Any, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite tells how it finds the rows: never by reading a whole table of resources or values."""
     monkeypatch.setattr("gateway.search.plan.FEW", few)
-    store = filled("sqlite")
+    store = sqlite
     assert isinstance(store, SqliteStore)
     tables = ("version", "token", "string", "date", "quantity", "suffix", "display", "word")
     scans: dict[str, list[str]] = {}
