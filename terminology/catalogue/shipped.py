@@ -50,7 +50,7 @@ def load_shipped(catalogue: Shipped) -> Table:
     """Return the rows of a shipped catalogue; of doubled codes the first stands."""
     content = (TABLES / catalogue.file).read_bytes()
     text, encoding, _ = decode(gzip.decompress(content) if catalogue.file.endswith(".gz") else content)
-    lines = csv.reader(io.StringIO(text))
+    lines = csv.reader(line for line in io.StringIO(text) if not line.startswith("#"))
     head = next(lines)
     kept = _where(lines, head, catalogue.where)
     rows, problems = rows_of([head, *kept], {**catalogue.columns, "keep_others": False})

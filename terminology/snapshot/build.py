@@ -66,8 +66,9 @@ def write(path: Path, concepts: Sequence[Concept], meta: dict[str, Any]) -> None
     """
     ordinals: dict[str, int] = {}
     for concept in concepts:
-        if ordinals.setdefault(concept.code, len(ordinals)) != len(ordinals) - 1:
+        if concept.code in ordinals:
             raise DuplicateCode(concept.code)
+        ordinals[concept.code] = len(ordinals)
     arrays: dict[str, Array] = {}
     arrays |= _strings("code", [concept.code for concept in concepts])
     arrays["code_order"] = np.array(

@@ -143,7 +143,10 @@ def _pack(text: str) -> tuple[int | None, str]:
     counted = [int(match.group(1)) for match in _PER_PACK.finditer(text)]
     text = _PER_PACK.sub(" ", text)
     counted += [int(match.group(1)) for match in _PACK.finditer(text) if match.group(2) not in ("ml", "g")]
-    text = _PACK.sub(" ", text)
+    # `*250ml` is a volume, `*2g` the content of a tube: strengths, not counts.
+    text = _PACK.sub(
+        lambda match: f" {match.group(1)}{match.group(2)} " if match.group(2) in ("ml", "g") else " ", text
+    )
     total = 1
     for number in counted:
         total *= number
@@ -189,8 +192,10 @@ def _compare(a: Strength, b: Strength) -> Agreement:
         return "clash"
     if a.volume is not None and b.volume is not None and a.volume != b.volume:
         return "clash"
-    same = first is not None and first == second
-    return "equal" if same or (first is None and second is None and a.volume == b.volume) else "unknown"
+    if first is None and second is None:
+        return "equal" if a.volume == b.volume else "unknown"
+    # The same concentration in a bag of unknown size is not the same product.
+    return "equal" if first == second and a.volume == b.volume else "unknown"
 
 
 def _form(name: str) -> tuple[str, str]:
