@@ -21,7 +21,11 @@ from tests.gateway.test_bad_input import PATIENT, random_request
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 120.0
-    types = sys.argv[2].split(",") if len(sys.argv) > 2 else ["Patient", "Observation", "Bundle", "Binary", "Composition"]
+    types = (
+        sys.argv[2].split(",")
+        if len(sys.argv) > 2
+        else ["Patient", "Observation", "Bundle", "Binary", "Composition"]
+    )
     store = MemoryStore()
     with serving(store) as base, tempfile.TemporaryDirectory() as folder:
         httpx.put(f"{base}/Patient/p", json=PATIENT)
@@ -35,7 +39,9 @@ def main() -> None:
             timeout=seconds * 4,
         )  # fmt: skip
         failures = ours(base, seconds / 2)
-    print(f"schemathesis: {'no 5xx' if schemathesis.returncode == 0 else 'FAILURES'}; own generator: {failures} answers of 5xx")
+    print(
+        f"schemathesis: {'no 5xx' if schemathesis.returncode == 0 else 'FAILURES'}; own generator: {failures} answers of 5xx"
+    )
     raise SystemExit(1 if schemathesis.returncode or failures else 0)
 
 

@@ -79,6 +79,9 @@ def _from_parameters(
 ) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     rows = resource.get("parameter") if path == "Parameters" else resource.get("part")
+    if not isinstance(rows, list | None):
+        problems.append(Issue("HT-REST-33", {}, expression=path))
+        return []
     for number, row in enumerate(rows or ()):
         place = f"{path}.{'parameter' if path == 'Parameters' else 'part'}[{number}]"
         if not isinstance(row, dict) or not isinstance(row.get("name"), str):

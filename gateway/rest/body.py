@@ -14,9 +14,12 @@ from terminology.issues import FhirError, InvalidInput, Issue, TooLarge
 
 def read_resource(request: Request, context: Context) -> Json:
     """Return the resource of the body; raises InvalidInput, UnsupportedMedia, TooLarge."""
-    if request.resource is not None:
-        return request.resource
-    return parse_resource(request.body, request.headers.get("content-type", ""), context)
+    resource = request.resource
+    if resource is None:
+        resource = parse_resource(request.body, request.headers.get("content-type", ""), context)
+    if request.operation is not None and resource["resourceType"] == "Parameters":
+        check_parameters(resource)
+    return resource
 
 
 def parse_resource(body: bytes, content_type: str, context: Context) -> Json:
@@ -78,6 +81,28 @@ def too_deep(tree: Any, limit: int) -> bool:
             return False
         level = below
     return True
+
+
+def check_parameters(resource: Json) -> None:
+    """Raise InvalidInput with every structural problem of an operation's inputs, so that operations can trust them.
+
+    Resources inside are left to the operation: $validate takes wrong ones on purpose.
+    """
+    from conformance.validation import is_valid_structure, validate
+
+    bare = _without_resources(resource)
+    if not is_valid_structure(bare):
+        issues = [issue for issue in validate(bare, level="structure") if issue.severity in ("error", "fatal")]
+        if issues:
+            raise InvalidInput(issues)
+
+
+def _without_resources(node: Json) -> Json:
+    bare = {key: value for key, value in node.items() if key != "resource" or not isinstance(value, dict)}
+    for name in ("parameter", "part"):
+        if isinstance(node.get(name), list):
+            bare[name] = [_without_resources(row) if isinstance(row, dict) else row for row in node[name]]
+    return bare
 
 
 def check_identity(resource: Json, *, type: str, id: str | None) -> None:

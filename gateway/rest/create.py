@@ -15,8 +15,6 @@ from gateway.rest.response import Response
 from gateway.rest.written import written
 from gateway.store.protocol import Commit, Put
 
-OF_THE_ANSWER = {"_format", "_pretty", "_summary", "_elements"}
-
 
 async def create(request: Request, context: Context) -> Response:
     """Store the body as a new resource; with If-None-Exist only when nothing matches (one match: 200, several: 412)."""
@@ -24,7 +22,7 @@ async def create(request: Request, context: Context) -> Response:
     resource = read_resource(request, context)
     check_identity(resource, type=request.type, id=None)
     admit(resource, context)
-    criteria = request.headers.get("if-none-exist", _criteria_of(request))
+    criteria = request.headers.get("if-none-exist", _criteria_of(request, context))
     put = Put({**resource, "id": context.new_id()}, expected=0, method="POST")
     changes = with_attachments(put, context, size=len(request.body))
     if criteria is None:
@@ -47,9 +45,15 @@ async def _create_unless(criteria: str, changes: list[Put], request: Request, co
     return await deciding(decide, context)
 
 
-def _criteria_of(request: Request) -> str | None:
-    """Return the URL's search parameters. Some clients (fhirpy) say If-None-Exist this way; to ignore it makes doubles."""
+def _criteria_of(request: Request, context: Context) -> str | None:
+    """Return the URL's search parameters. Some clients (fhirpy) say If-None-Exist this way; to ignore it makes doubles.
+
+    Only parameters that exist count: a create has none of its own, so anything else there is noise.
+    """
     if not request.query:
         return None
-    params = [pair for pair in request.params if pair[0] not in OF_THE_ANSWER]
+    known = context.parameters.of(request.type or "")
+    params = [
+        pair for pair in request.params if pair[0].partition(":")[0].partition(".")[0] in known and pair[1]
+    ]
     return urlencode(params) if params else None

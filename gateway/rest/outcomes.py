@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/operationoutcome.html, http.html#Status-Codes
 """
 
+import re
 from collections.abc import Iterable
 
 from gateway.rest.request import Request
@@ -82,28 +83,37 @@ def outcome(issues: Iterable[Issue], request: Request, *, docs: str = "") -> Jso
     return {"resourceType": "OperationOutcome", "language": request.language, "issue": rows}
 
 
+# What no XML document can hold, and no log should (https://www.w3.org/TR/xml/#charsets).
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def _clean(text: str) -> str:
+    """Return a text that quotes what a stranger sent, fit for JSON, XML and terminals."""
+    return UNPRINTABLE.sub("\ufffd", text)
+
+
 def _issue(issue: Issue, language: Language, request_id: str, docs: str) -> Json:
     other: Language = "en" if language == "zh" else "zh"
     extensions: list[Json] = [
-        {"url": FIX, "valueString": issue.fix(language)},
+        {"url": FIX, "valueString": _clean(issue.fix(language))},
         {"url": DOCUMENTATION, "valueUrl": f"{docs}/docs/errors/{issue.code}"},
     ]
     if issue.source:
-        extensions.append({"url": SOURCE, "valueString": issue.source})
+        extensions.append({"url": SOURCE, "valueString": _clean(issue.source)})
     row: Json = {
         "extension": extensions,
         "severity": issue.severity,
         "code": issue.type,
         "details": {
             "coding": [{"system": ISSUE_CODES, "code": issue.code}],
-            "text": issue.text(language),
+            "text": _clean(issue.text(language)),
             "_text": {
                 "extension": [
                     {
                         "url": TRANSLATION,
                         "extension": [
                             {"url": "lang", "valueCode": other},
-                            {"url": "content", "valueString": issue.text(other)},
+                            {"url": "content", "valueString": _clean(issue.text(other))},
                         ],
                     }
                 ]
@@ -113,5 +123,5 @@ def _issue(issue: Issue, language: Language, request_id: str, docs: str) -> Json
     if request_id:
         row["diagnostics"] = request_id
     if issue.expression:
-        row["expression"] = [issue.expression]
+        row["expression"] = [_clean(issue.expression)]
     return row
