@@ -92,7 +92,9 @@ def check_parameters(resource: Json) -> None:
 
     bare = _without_resources(resource)
     if not is_valid_structure(bare):
-        issues = [issue for issue in validate(bare, level="structure") if issue.severity in ("error", "fatal")]
+        issues = [
+            issue for issue in validate(bare, level="structure") if issue.severity in ("error", "fatal")
+        ]
         if issues:
             raise InvalidInput(issues)
 

@@ -46,10 +46,10 @@ def _dropped(value: Any) -> Any:
 
 
 def _apply(document: Any, operation: Any, place: str) -> Any:
-    if not isinstance(operation, dict) or operation.get("op") not in OPERATIONS:
+    kind = operation.get("op") if isinstance(operation, dict) else None
+    if not isinstance(kind, str) or kind not in OPERATIONS:
         name = str(operation.get("op"))[:40] if isinstance(operation, dict) else "?"
         raise InvalidInput("HT-REST-72", op=name, expression=place)
-    kind = operation["op"]
     path = _pointer(operation, "path", place)
     if kind in ("add", "replace", "test") and "value" not in operation:
         raise InvalidInput("HT-REST-73", op=kind, name="value", expression=place)
