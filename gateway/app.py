@@ -1,5 +1,6 @@
 """The one place that builds a gateway: settings in, running parts out."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +20,10 @@ from gateway.operations.registry import ROWS, Operations
 from gateway.rest import context as rest
 from gateway.rest.asgi import Rest
 from gateway.rest.respond_async import Jobs
+from gateway.search import Options, Parameters
 from gateway.settings import Settings
 from gateway.store.protocol import Store
+from gateway.store.upkeep import upkeep
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, Unavailable
 
@@ -41,10 +44,12 @@ class Gateway:
     lock: DataLock | None
     started: float
     mllp_port: int | None = None
+    upkeep: "asyncio.Task[None] | None" = None
 
     async def start(self) -> None:
         """Process what an earlier run left, and listen for MLLP; raises Unavailable when the port is taken."""
         self.intake.start()
+        self.upkeep = asyncio.create_task(upkeep(self.store))
         if self.mllp is None:
             return
         settings = self.settings
@@ -62,6 +67,9 @@ class Gateway:
         if self.mllp is not None:
             await self.mllp.stop(seconds=DRAIN_SECONDS)
         await self.intake.close()
+        if self.upkeep is not None:
+            self.upkeep.cancel()
+            await asyncio.wait([self.upkeep])
         await self.store.close()
         self.journal.close()
         if self.lock is not None:
@@ -141,17 +149,23 @@ def active_maps(settings: Settings) -> Maps:
 
 async def open_store(settings: Settings) -> Store:
     """Return the store that the settings name."""
+    zone = datetime.now(settings.zone).utcoffset()
+    base = settings.base_url.rstrip("/")
+    options = Options(
+        offset_minutes=int(zone.total_seconds() // 60) if zone is not None else 480,
+        bases=(f"{base}/",) if base else (),
+    )
     if settings.store == "memory":
         from gateway.store.memory import MemoryStore
 
-        return MemoryStore()
+        return MemoryStore(Parameters(options))
     if settings.store == "sqlite":
         from gateway.store.sqlite import SqliteStore
 
-        return SqliteStore(settings.data / "store.sqlite")
+        return SqliteStore(settings.data / "store.sqlite", Parameters(options))
     from gateway.store.postgres import PostgresStore
 
-    return await PostgresStore.connect(settings.store)
+    return await PostgresStore.open(settings.store, Parameters(options))
 
 
 def port_taken(host: str, port: int, error: OSError, *, option: str) -> Unavailable:

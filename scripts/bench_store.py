@@ -193,6 +193,8 @@ async def main() -> None:
     if await large.read("Patient", f"p{given.patients - 1}") is None:
         size, seconds = await load(large, 0, given.patients)
         print(f"loaded {size:,} resources: {size / seconds:,.0f}/s")
+        await large.close()
+        large = SqliteStore(folder / "large.db", Parameters(), synchronous="normal")
         print(f"disk: {await large.size() / size:,.0f} bytes a resource, all indexes and history included")
     many = await searches(large, given.patients, given.rounds)
     print(f"{'ms, median':70} {given.small:>8,} {given.patients:>8,}  ratio  hits")

@@ -33,7 +33,7 @@ KINDS: dict[str, RowKind] = {
     "special": "quantity",
 }
 
-PINYIN = "urn:hutong:search-parameter:pinyin"
+PINYIN = "https://hutong.health/fhir/SearchParameter/pinyin"
 PINYIN_BASES = {
     "Patient": "Patient.name",
     "Practitioner": "Practitioner.name",

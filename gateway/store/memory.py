@@ -235,6 +235,10 @@ class MemoryStore:
             done.append(Reindex(definition.url, definition.code, total, total))
         return done
 
+    async def purge(self, *, limit: int = 1_000) -> int:  # noqa: ARG002  # of the protocol
+        """Keep everything: the cursors of memory never expire."""
+        return 0
+
     async def size(self) -> int:
         return sum(len(row.body or b"") for row in self._rows)
 

@@ -160,6 +160,9 @@ class Store(Protocol):
     async def reindex(self, *, step: int = 500) -> Sequence["Reindex"]:
         """Index up to `step` old resources for posted search parameters; return what is done and what is left."""
 
+    async def purge(self, *, limit: int = 1_000) -> int:
+        """Drop index rows of versions replaced before the retention time; return how many versions that were."""
+
     async def size(self) -> int:
         """Return the bytes that the data takes on disk."""
 

@@ -384,3 +384,51 @@ class TestPostedParameters:
         await store.commit(Commit([Delete("SearchParameter", "sp")]))
         with pytest.raises(InvalidInput):
             ask(store, "Patient", "marital=m|S")
+
+    @over_stores
+    async def test_upkeep_reindexes_by_itself(store: Store) -> None:
+        from gateway.store.upkeep import upkeep
+
+        await put(store, patient("old", maritalStatus={"text": "x", "coding": [{"code": "M"}]}))
+        definition = {
+            "resourceType": "SearchParameter",
+            "id": "sp",
+            "url": "http://example.org/marital",
+            "status": "active",
+            "code": "marital",
+            "base": ["Patient"],
+            "type": "token",
+            "expression": "Patient.maritalStatus.where(text = 'x')",
+        }
+        await put(store, definition)
+        task = asyncio.create_task(upkeep(store, seconds=0.01))
+        for _ in range(400):
+            await asyncio.sleep(0.01)
+            if not store.parameters.waiting():
+                break
+        task.cancel()
+        assert await find(store, "Patient", "marital=M") == ["old"]
+
+
+class TestRetention:
+    """docs/storage.md: index rows of replaced versions stay for the snapshots of running pages, then go"""
+
+    @over_stores
+    async def test_purge_keeps_what_is_found(store: Store) -> None:
+        for turn in range(3):
+            await put(
+                store, patient("p1", name=[{"text": f"张{'一二三'[turn]}"}], birthDate=f"200{turn}-01-01")
+            )
+        before = (await find(store, "Patient", "name=张三"), await find(store, "Patient", "name=张一"))
+        store._retention_minutes = -1  # type: ignore[attr-defined]  # as if the hour had passed
+        first = await store.search(ask(store, "Patient", "_count=1"))
+        dropped = await store.purge()
+        assert dropped in (0, 2)
+        assert await store.purge() == 0
+        assert (
+            await find(store, "Patient", "name=张三"),
+            await find(store, "Patient", "name=张一"),
+        ) == before
+        assert before == (["p1"], [])
+        assert first.total == 1
+        assert [v.version async for v in store.history("Patient", "p1")] == [3, 2, 1]
