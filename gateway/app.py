@@ -13,6 +13,7 @@ from gateway.ingest.hl7v2 import Hl7v2, Maps
 from gateway.ingest.intake import Intake
 from gateway.ingest.kind import Kind
 from gateway.ingest.process import Processor, Retry
+from gateway.ingest.table import Table
 from gateway.journal import Journal
 from gateway.lock import DataLock
 from gateway.metrics import Metrics
@@ -42,13 +43,15 @@ class Gateway:
     mllp: Mllp | None
     asgi: Front
     lock: DataLock | None
+    maps: Maps
     started: float
     mllp_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
 
     async def start(self) -> None:
         """Process what an earlier run left, and listen for MLLP; raises Unavailable when the port is taken."""
-        self.intake.start()
+        # Maps are read, compiled and tested beside the opening of the doors.
+        self.intake.start(asyncio.ensure_future(asyncio.to_thread(self.maps.events)))
         self.upkeep = asyncio.create_task(upkeep(self.store))
         if self.mllp is None:
             return
@@ -125,7 +128,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "messages": Messages(intake, journal),
     }
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
-    return Gateway(settings, store, journal, intake, metrics, mllp, front, lock, started)
+    return Gateway(settings, store, journal, intake, metrics, mllp, front, lock, maps, started)
 
 
 def build_kinds(settings: Settings, maps: Maps) -> dict[str, Kind]:
@@ -135,7 +138,7 @@ def build_kinds(settings: Settings, maps: Maps) -> dict[str, Kind]:
         clock=lambda: datetime.now(settings.zone),
         fallback_charset=settings.fallback_charset or None,
     )
-    return {"hl7v2": hl7v2}
+    return {"hl7v2": hl7v2, "table": Table(maps)}  # type: ignore[arg-type]  # the active maps, or none that tests send
 
 
 def active_maps(settings: Settings) -> Maps:

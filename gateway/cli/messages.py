@@ -160,7 +160,8 @@ def describe(row: Json) -> str:
     lines = [
         f"{styled('#' + str(row['id']), 'bold')} {styled(row['state'], COLOURS[row['state']])}  {row['event'] or row['kind']}",
         f"  {row['received']}  {row['source']}  {row['control_id']}  {row['channel']} {row['peer']}",
-        f"  request {row['request_id']}  {row['size']:,} B" + (f"  {row['map']}" if "map" in row else ""),
+        f"  request {row['request_id']}  {row['size']:,} B"
+        + (f"  {_short(row['map'])}" if "map" in row else ""),
     ]
     if "charset" in row:
         guessed = say("（推断）", " (inferred)") if row.get("charset_guessed") else ""
@@ -176,6 +177,12 @@ def describe(row: Json) -> str:
     for code in row.get("unmapped", ()):
         lines.append(f"  ? {code['domain']}: {code['code'] or ''} {code['display'] or ''}")
     return "\n".join(lines)
+
+
+def _short(map: str) -> str:
+    """A map and the beginning of its version, which is a hash."""
+    name, _, version = map.partition("|")
+    return f"{name} {version[:12]}"
 
 
 def _row(row: Json) -> list[str]:

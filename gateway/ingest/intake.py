@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.channels.mllp import Answer
 from gateway.ingest.kind import Admission, Kind, Level, Origin, Verdict
@@ -69,13 +70,18 @@ class Intake:
         self._has_work = asyncio.Event()
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
+        self._warm: asyncio.Future[Any] | None = None
         # Whether something open lies in the journal only; of it, what has a larger number than the last one handed
         # on is just being received and comes by itself.
         self._is_behind = True
         self._last = 0
 
-    def start(self) -> None:
-        """Begin to process, first of all what an earlier run kept and did not finish."""
+    def start(self, warm: "asyncio.Future[Any] | None" = None) -> None:
+        """Begin to process, first of all what an earlier run kept and did not finish.
+
+        `warm`: what must be loaded before the first message is looked at; until then messages wait at the door.
+        """
+        self._warm = warm
         self._last = self.journal.last_id()
         self._task = asyncio.ensure_future(self._run())
 
@@ -130,6 +136,7 @@ class Intake:
         """
         if len(raw) > self.limit:
             raise TooLarge("HT-MSG-05", limit=self.limit)
+        await self.warmed()
         if self._is_closing:
             raise Unavailable("HT-MSG-42")
         request_id = request_id or secrets.token_hex(8)
@@ -234,8 +241,15 @@ class Intake:
         issues = [] if verdict == "accept" else [_issue(row) for row in detail.get("issues", ())]
         return kind.answer(header, verdict, level="application", issues=issues)
 
+    async def warmed(self) -> None:
+        """Wait until the first message can be looked at."""
+        if self._warm is not None:
+            await asyncio.wait([self._warm])
+            self._warm = None
+
     async def _run(self) -> None:
         """Hand messages to the lanes, in order; look into the journal for what is not in memory."""
+        await self.warmed()
         while not self._is_closing:
             if self._waiting:
                 await self._start(self._waiting.popleft())

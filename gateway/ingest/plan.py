@@ -49,6 +49,9 @@ def _plan_one(entry: Entry, version: Version | None, made: Plan, source: str) ->
     if body is not None:
         if entry.rule.write == "create":
             made.targets.append(entry.reference)
+            known = _with_new_identifiers(body, entry) if entry.rule.match_by_identifier else body
+            if known is not body:
+                made.changes.append(Put(known, expected=number))
             return
         stored_time = message_time(body)
         if entry.is_stale(body, stored_time):
@@ -98,6 +101,17 @@ def _with_known_identifiers(wanted: Json, stored: Json) -> Json:
     systems = {row.get("system") for row in own}
     others = [row for row in known if row.get("system") not in systems]
     return {**wanted, "identifier": [*own, *others]} if others else wanted
+
+
+def _with_new_identifiers(stored: Json, entry: Entry) -> Json:
+    """Found under another sender's id: the number that this sender knows the person by must lead to it as well."""
+    known = {(row.get("system"), row.get("value")) for row in stored.get("identifier", ())}
+    new = [
+        row
+        for row in entry.resource.get("identifier", ())
+        if (row.get("system"), row.get("value")) not in known
+    ]
+    return {**stored, "identifier": [*stored.get("identifier", ()), *new]} if new else stored
 
 
 def _says_the_same(wanted: Json, stored: Json) -> bool:

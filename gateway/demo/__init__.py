@@ -1,0 +1,1 @@
+"""The messages that `hutong demo` sends, as hospitals send them (SOURCES.md)."""
