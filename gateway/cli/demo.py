@@ -17,6 +17,7 @@ from gateway.cli.client import call, call_json
 from gateway.cli.messages import kinds_of
 from gateway.cli.serve import AsJson, Port, run_loop
 from gateway.cli.speech import cut, print_json, say, styled, table
+from gateway.journal import Filter
 from gateway.logs import configure
 from gateway.settings import load_settings
 from terminology.fhirjson import Json
@@ -120,12 +121,12 @@ async def _send(gateway: "Gateway", url: str, path: Path, raw: bytes) -> Json:
     started = time.perf_counter()
     if path.suffix == ".csv":
         status, headers, _ = await asyncio.to_thread(call, url, "/messages/table?wait=stored", body=raw)
-        answer, id = f"HTTP {status}", int(headers.get("X-Message-Id", "0").split(",")[0])
+        answer, id = f"HTTP {status}", int(headers.get("x-message-id", "0").split(",")[0])
         glance = "  ".join(next(csv.reader(StringIO(raw.decode("gb18030").split("\n")[1])))[2:10])
     else:
         answer = await _mllp(gateway.mllp_port or 0, raw)
         fields = answer.split("MSA|")[1].split("\r")[0].split("|")
-        answer, id = fields[0], _number(fields[2] if len(fields) > 2 else "", gateway)
+        answer, id = fields[0], await _number(fields, gateway)
         glance = _glance(raw)
     milliseconds = (time.perf_counter() - started) * 1000
     await gateway.intake.drained()
@@ -150,10 +151,13 @@ async def _mllp(port: int, raw: bytes) -> str:
     return frame[1:-2].decode("gb18030", "replace")
 
 
-def _number(text: str, gateway: "Gateway") -> int:
-    """The number in MSA-3 of an accepted message; a refused one is the newest."""
-    last = text.rpartition(" ")[2]
-    return int(last) if last.isdigit() else gateway.journal.last_id()
+async def _number(msa: list[str], gateway: "Gateway") -> int:
+    """The journal's number of a message: MSA-3 tells it of an accepted one, a refused one is found by MSA-2."""
+    last = msa[2].rpartition(" ")[2] if len(msa) > 2 else ""
+    if last.isdigit():
+        return int(last)
+    page = await gateway.journal.entries(Filter(control_id=msa[1]), count=1)
+    return page.entries[0].id if page.entries else 0
 
 
 def _glance(raw: bytes) -> str:

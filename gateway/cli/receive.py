@@ -59,7 +59,7 @@ def _send(url: str, kind: str, raw: bytes) -> list[Json]:
     status, headers, body = call(
         url, f"/messages/{kind}?wait=stored", body=raw, accept="application/fhir+json"
     )
-    ids = [part.strip() for part in headers.get("X-Message-Id", "").split(",") if part.strip()]
+    ids = [part.strip() for part in headers.get("x-message-id", "").split(",") if part.strip()]
     if ids:
         return [call_json(url, f"/messages/{id}")[1] for id in ids]
     return [{"state": "refused", "status": status, "answer": body.decode("utf-8", "replace")}]
