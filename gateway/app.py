@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gateway.catalogues.place import snapshot_folder
 from gateway.channels.http import Messages
 from gateway.channels.mllp import Limits, Mllp, tls_context
 from gateway.front import App, Front
@@ -18,6 +19,7 @@ from gateway.journal import Journal
 from gateway.lock import DataLock
 from gateway.metrics import Metrics
 from gateway.operations.registry import ROWS, Operations
+from gateway.operations.terminology_library import NoticingStore, TerminologyLibrary
 from gateway.rest import context as rest
 from gateway.rest.asgi import Rest
 from gateway.rest.respond_async import Jobs
@@ -27,6 +29,7 @@ from gateway.store.protocol import Store
 from gateway.store.upkeep import upkeep
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, Unavailable
+from terminology.snapshot.library import CatalogueLibrary
 
 DRAIN_SECONDS = 10.0
 
@@ -95,7 +98,10 @@ async def build(settings: Settings, *, with_mllp: bool = True, maps: Maps | None
 async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: bool) -> Gateway:
     started = time.time()
     metrics = Metrics()
-    store = await open_store(settings)
+    stored = await open_store(settings)
+    # What is posted takes effect with its commit; published catalogues answer after it, FHIR's own last.
+    library = TerminologyLibrary(stored, CatalogueLibrary(snapshot_folder(settings)), is_noticed=True)
+    store: Store = NoticingStore(stored, library.notice)
     journal = Journal(
         settings.data,
         control_id_reuse_hours=settings.control_id_reuse_hours,
@@ -121,6 +127,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         operations=Operations(ROWS),
         jobs=Jobs(),
         maps=maps,
+        terminology=library,
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
     parts: dict[str, App] = {

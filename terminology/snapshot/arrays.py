@@ -12,14 +12,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-MAGIC = b"HTSNAP01"
+from terminology.snapshot.header import MAGIC, DamagedSnapshot
+
 ALIGNMENT = 64
 
 Array = NDArray[Any]
-
-
-class DamagedSnapshot(Exception):
-    """The file is not a snapshot, or it was cut off while it was written."""
 
 
 def write(path: Path, meta: dict[str, Any], arrays: dict[str, Array]) -> None:
@@ -40,16 +37,6 @@ def write(path: Path, meta: dict[str, Any], arrays: dict[str, Array]) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)
-
-
-def read_meta(path: Path) -> dict[str, Any]:
-    """Return the meta data alone; raises DamagedSnapshot."""
-    with path.open("rb") as file:
-        head = file.read(16)
-        if head[:8] != MAGIC:
-            raise DamagedSnapshot(f"{path.name} is not a snapshot of this version")
-        meta: dict[str, Any] = msgspec.json.decode(file.read(int.from_bytes(head[8:16], "little")))["meta"]
-    return meta
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -1,19 +1,22 @@
 """The published catalogues as a source of the terminology operations: a folder of snapshots (`terminology.library.Library`).
 
 File names do not matter; each snapshot says which version of which code system it is and from which day it is in force.
-New files are seen at the next question after `refresh`; mapped files stay valid while they are in use.
+New files are seen by the next question; mapped files stay valid while they are in use.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from terminology.code_system import CodeSystem
 from terminology.fhirjson import Json
 from terminology.library import best
 from terminology.memory import ConceptIndex
-from terminology.snapshot.arrays import read_meta
-from terminology.snapshot.code_system import SnapshotCodeSystem
+from terminology.snapshot.header import read_meta
+
+if TYPE_CHECKING:
+    from terminology.snapshot.code_system import SnapshotCodeSystem
 
 SUFFIX = ".snapshot"
 EFFECTIVE = "https://hutong.health/fhir/StructureDefinition/effective-from"
@@ -27,39 +30,48 @@ class CatalogueLibrary:
         self._paths: dict[tuple[str, str], Path] = {}
         self._resources: dict[str, list[Json]] = {}
         self._open: dict[Path, SnapshotCodeSystem] = {}
-        self.refresh()
+        self._seen = 0
 
-    def refresh(self) -> None:
-        """Look at the folder again."""
-        paths: dict[tuple[str, str], Path] = {}
-        resources: dict[str, list[Json]] = {}
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            resource = read_meta(path)["resource"]
-            paths[resource["url"], resource["version"]] = path
-            resources.setdefault(resource["url"], []).append(resource)
-        self._paths, self._resources = paths, resources
+    @property
+    def _catalogues(self) -> dict[str, list[Json]]:
+        """Metadata by URL; the folder is read again when something was published."""
+        changed = self._folder.stat().st_mtime_ns if self._folder.exists() else 0
+        if changed != self._seen:
+            self._seen = changed
+            paths: dict[tuple[str, str], Path] = {}
+            resources: dict[str, list[Json]] = {}
+            for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+                resource = read_meta(path)["resource"]
+                paths[resource["url"], resource["version"]] = path
+                resources.setdefault(resource["url"], []).append(resource)
+            self._paths, self._resources = paths, resources
+        return self._resources
 
     def code_system(self, url: str, version: str | None) -> CodeSystem | None:
         """Return the version asked for; without one the version in force today, never one of the future."""
         resource = self.code_system_resource(url, version)
         return self._at(resource) if resource is not None else None
 
-    def _at(self, resource: Json) -> SnapshotCodeSystem:
+    def _at(self, resource: Json) -> "SnapshotCodeSystem":
         path = self._paths[resource["url"], resource["version"]]
         system = self._open.get(path)
         if system is None:
+            from terminology.snapshot.code_system import (
+                SnapshotCodeSystem,  # numpy, for those who ask a catalogue
+            )
+
             system = self._open[path] = SnapshotCodeSystem(path)
         return system
 
     def code_system_versions(self, url: str) -> Sequence[str]:
-        return [resource["version"] for resource in self._resources.get(url, ())]
+        return [resource["version"] for resource in self._catalogues.get(url, ())]
 
     def code_system_resource(self, url: str, version: str | None) -> Json | None:
-        rows = self._resources.get(url, ())
+        rows = self._catalogues.get(url, ())
         return best(rows, version) if version else in_force(rows, date.today())
 
     def code_systems(self) -> Iterator[Json]:
-        return (resource for rows in self._resources.values() for resource in rows)
+        return (resource for rows in self._catalogues.values() for resource in rows)
 
     def code_systems_with_value_set(self, url: str) -> Iterator[Json]:
         return (row for row in self.code_systems() if row.get("valueSet") == url)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from terminology.code_system import Filter
 from terminology.hanzi import fold, is_han, readings
-from terminology.snapshot.arrays import DamagedSnapshot
 from terminology.snapshot.build import Concept, Designation, DuplicateCode, UnknownParent, write
 from terminology.snapshot.code_system import SnapshotCodeSystem
+from terminology.snapshot.header import DamagedSnapshot
 from terminology.snapshot.hierarchy import CyclicHierarchy
 from terminology.snapshot.library import EFFECTIVE, CatalogueLibrary
 from terminology.snapshot.snapshot import Snapshot
