@@ -21,6 +21,7 @@ from gateway.metrics import Metrics
 from gateway.operations.registry import ROWS, Operations
 from gateway.operations.terminology_library import NoticingStore, TerminologyLibrary
 from gateway.rest import context as rest
+from gateway.rest.api_docs import ApiDocs
 from gateway.rest.asgi import Rest
 from gateway.rest.respond_async import Jobs
 from gateway.search import Options, Parameters
@@ -130,8 +131,10 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         terminology=library,
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
+    fhir = Rest(context, base=settings.base_url or None)
     parts: dict[str, App] = {
-        "fhir": Rest(context, base=settings.base_url or None),
+        "fhir": fhir,
+        "openapi.json": ApiDocs(fhir),
         "messages": Messages(intake, journal),
     }
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)

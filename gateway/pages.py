@@ -7,6 +7,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
+from gateway.rest.api_docs import PAGE as API_PAGE
 from gateway.rest.request import language
 from terminology.issues import SENTENCES, Language, Sentence, sentences
 
@@ -22,6 +23,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "县域医共体的 FHIR 网关与术语服务。",
         "The FHIR gateway and terminology service of a county medical community.",
     ),
+    "api": ("FHIR 接口说明与试用", "FHIR API, described and to try"),
     "errors": ("错误代码", "Error codes"),
     "error_lead": (
         "每个错误代码的含义与解决办法。应答中的 HT 代码可在此查到。",
@@ -84,6 +86,11 @@ def build_pages() -> "FastAPI":
         return HTMLResponse(page or missing_page(chosen(request)), status_code=200 if page else 404)
 
     pages.add_api_route("/", home, methods=["GET"], response_class=HTMLResponse)
+
+    async def api() -> HTMLResponse:
+        return HTMLResponse(API_PAGE.read_text("utf-8"))
+
+    pages.add_api_route("/docs/api", api, methods=["GET"], response_class=HTMLResponse)
     pages.add_api_route("/docs/errors", errors, methods=["GET"], response_class=HTMLResponse)
     pages.add_api_route("/docs/errors/{code}", error, methods=["GET"], response_class=HTMLResponse)
     return pages
@@ -100,6 +107,7 @@ def home_page(lang: Language) -> str:
         "/fhir/metadata": "capabilities",
         "/messages": "messages",
         "/messages/unmapped": "unmapped",
+        "/docs/api": "api",
         "/docs/errors": "errors",
         "/health": "health",
         "/metrics": "metrics",
