@@ -139,15 +139,8 @@ def from_core(row: Structure) -> Profile:
         # Where the core type's tree has no such element, the profile reaches into a data type: all of it is its own.
         rule.own = base is not None and (before is None or _differs(element, before))
     _inherit_constraints(root, base)
-    return Profile(
-        row.url,
-        row.name,
-        row.type,
-        root,
-        None,
-        [tuple(pair) for pair in row.context],
-        list(row.context_invariants),
-    )  # type: ignore[misc]  # pairs
+    context = [(kind, expression) for kind, expression in row.context]
+    return Profile(row.url, row.name, row.type, root, None, context, list(row.context_invariants))
 
 
 def _differs(element: Element, base: Element) -> bool:
@@ -173,6 +166,8 @@ def _take_element(rule: Rule, element: Element) -> None:
 def _inherit_constraints(root: Rule, base: Structure | None) -> None:
     """Leave to the base rules what they check anyway: constraints of the type or of the element's own base."""
     if base is None:
+        for rule in root.walk():
+            rule.constraints = []
         return
     keys = {
         row.key
@@ -231,7 +226,6 @@ def _rule_differs(rule: Rule, base: Rule) -> bool:
         or rule.slicing is not None
         or bool(rule.limits)
         or rule.max_length is not None
-        or bool({row.key for row in rule.constraints} - {row.key for row in base.constraints})
     )
 
 
