@@ -154,6 +154,22 @@ def _ucum_is_valid(code: str) -> bool:
     return is_valid(code)
 
 
+def is_simple_quantity(spec: Spec) -> bool:
+    return any(url.endswith("/SimpleQuantity") for ref in spec.element.types for url in ref.profiles)
+
+
+def check_simple_quantity(node: Node, run: Run) -> None:
+    """sqty-1: a SimpleQuantity has no comparator (datatypes.html#SimpleQuantity)."""
+    if "comparator" in node.value:
+        run.report(
+            "HT-VAL-30",
+            node.path,
+            key="sqty-1",
+            human="The comparator is not used on a SimpleQuantity",
+            expression="comparator.empty()",
+        )
+
+
 def check_quantity(node: Node, run: Run) -> None:
     """A quantity that says UCUM uses a unit that UCUM has (http://unitsofmeasure.org)."""
     code = node.text("code")

@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 from conformance.validation.bundles import check_bundle
 from conformance.validation.code_systems import check_code_system
-from conformance.validation.codings import check_binding, check_code, check_coding, check_quantity, is_coded
+from conformance.validation.codings import (
+    check_binding,
+    check_code,
+    check_coding,
+    check_quantity,
+    check_simple_quantity,
+    is_coded,
+    is_simple_quantity,
+)
 from conformance.validation.concept_maps import check_concept_map
 from conformance.validation.contained import check_contained
 from conformance.validation.declared import check_declared, check_extension_profile
@@ -53,7 +61,10 @@ ELEMENT_RULES: dict[str, tuple[Rule, ...]] = {
 }
 
 # Rules of a place: applied to each complex value whose element definition the condition accepts.
-PLACE_RULES: tuple[tuple[Callable[[Spec], bool], Rule], ...] = ((is_coded, check_binding),)
+PLACE_RULES: tuple[tuple[Callable[[Spec], bool], Rule], ...] = (
+    (is_coded, check_binding),
+    (is_simple_quantity, check_simple_quantity),
+)
 
 # By the type of a primitive.
 VALUE_RULES: dict[str, tuple[ValueRule, ...]] = {
