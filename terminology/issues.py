@@ -48,11 +48,20 @@ class Issue:
 
     def text(self, language: Language = "zh") -> str:
         wording = sentence(self.code)
-        return (wording.zh if language == "zh" else wording.en).format_map(self.values)
+        return (wording.zh if language == "zh" else wording.en).format_map(self._said(language))
 
     def fix(self, language: Language = "zh") -> str:
         wording = sentence(self.code)
-        return (wording.fix_zh if language == "zh" else wording.fix_en).format_map(self.values)
+        return (wording.fix_zh if language == "zh" else wording.fix_en).format_map(self._said(language))
+
+    def _said(self, language: Language) -> dict[str, Any]:
+        """Return the values as a language says them: `human_zh` stands in for `human` in Chinese."""
+        if language != "zh":
+            return self.values
+        chinese = {
+            name.removesuffix("_zh"): value for name, value in self.values.items() if name.endswith("_zh")
+        }
+        return self.values | chinese
 
 
 @cache

@@ -30,12 +30,16 @@ class Binding(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Constraint(msgspec.Struct, array_like=True, frozen=True):
-    """An invariant; `severity` is error or warning, `expression` FHIRPath (empty where only prose exists)."""
+    """An invariant; `severity` is error or warning, `expression` FHIRPath (empty where only prose exists).
+
+    `human_zh`: the Chinese wording, where the author gave one (extension translation).
+    """
 
     key: str
     severity: str
     human: str
     expression: str
+    human_zh: str = ""
 
 
 class Discriminator(msgspec.Struct, array_like=True, frozen=True):

@@ -24,6 +24,7 @@ _BASE = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM = "http://hl7.org/fhirpath/System."
 _FHIR_TYPE = _BASE + "structuredefinition-fhir-type"
 _MAX_VALUE_SET = _BASE + "elementdefinition-maxValueSet"
+_TRANSLATION = _BASE + "translation"
 
 
 class Rule:
@@ -108,7 +109,6 @@ class Profile:
     root: Rule
     version: str | None = None
     context: list[tuple[str, str]] = field(default_factory=list)
-    context_invariants: list[str] = field(default_factory=list)
     imposed: list[str] = field(default_factory=list)
     problems: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -138,9 +138,8 @@ def from_core(row: Structure) -> Profile:
         _take_element(rule, element)
         # Where the core type's tree has no such element, the profile reaches into a data type: all of it is its own.
         rule.own = base is not None and (before is None or _differs(element, before))
-    _inherit_constraints(root, base)
-    context = [(kind, expression) for kind, expression in row.context]
-    return Profile(row.url, row.name, row.type, root, None, context, list(row.context_invariants))
+    leave_to_base(root, base)
+    return Profile(row.url, row.name, row.type, root, None, [tuple(pair) for pair in row.context])  # type: ignore[misc]  # pairs
 
 
 def _differs(element: Element, base: Element) -> bool:
@@ -163,11 +162,9 @@ def _take_element(rule: Rule, element: Element) -> None:
     rule.is_modifier = element.is_modifier
 
 
-def _inherit_constraints(root: Rule, base: Structure | None) -> None:
+def leave_to_base(root: Rule, base: Structure | None) -> None:
     """Leave to the base rules what they check anyway: constraints of the type or of the element's own base."""
     if base is None:
-        for rule in root.walk():
-            rule.constraints = []
         return
     keys = {
         row.key
@@ -203,7 +200,7 @@ def from_snapshot(resource: Json) -> Profile:
         before = find(core, identifier) if core is not None else None
         rule.own = "." in identifier and (before is None or _rule_differs(rule, before))
     profile.root.own = False
-    _inherit_constraints(profile.root, base)
+    leave_to_base(profile.root, base)
     return profile
 
 
@@ -226,6 +223,7 @@ def _rule_differs(rule: Rule, base: Rule) -> bool:
         or rule.slicing is not None
         or bool(rule.limits)
         or rule.max_length is not None
+        or bool({row.key for row in rule.constraints} - {row.key for row in base.constraints})
     )
 
 
@@ -238,7 +236,6 @@ def lay_over(base: Profile, resource: Json, expand: Any) -> Profile:
     profile.root = base.root.copy()
     profile.imposed = [*base.imposed, *(url for url in profile.imposed if url not in base.imposed)]
     profile.context = profile.context or list(base.context)
-    profile.context_invariants = [*base.context_invariants, *profile.context_invariants]
     trail: dict[str, str] = {}
     differential = resource.get("differential")
     for row in differential.get("element", ()) if isinstance(differential, dict) else ():
@@ -254,20 +251,7 @@ def lay_over(base: Profile, resource: Json, expand: Any) -> Profile:
             )
             continue
         rule = _place(profile.root, identifier, expand, profile.problems)
-        before = (rule.min, rule.max, rule.has_min or not rule.slice_name)
         take_json(rule, row)
-        if before[2] and (
-            rule.min < before[0] or (before[1] is not None and (rule.max is None or rule.max > before[1]))
-        ):
-            wide = f"{before[0]}..{'*' if before[1] is None else before[1]}"
-            profile.problems.append(("HT-VAL-145", {"path": identifier, "base": wide}))
-            # A profile can only narrow: what it widens stays as it was.
-            rule.min = max(rule.min, before[0])
-            rule.max = (
-                before[1]
-                if rule.max is None or (before[1] is not None and rule.max > before[1])
-                else rule.max
-            )
         rule.own = True
     return profile
 
@@ -293,7 +277,6 @@ def _empty(resource: Json) -> Profile:
         root,
         version if isinstance(version, str) else None,
         contexts,
-        [row for row in resource.get("contextInvariant", ()) if isinstance(row, str)],
         imposed,
     )
 
@@ -443,6 +426,7 @@ def take_json(rule: Rule, row: Json) -> None:
                     str(one.get("severity", "error")),
                     str(one.get("human", "")),
                     one["expression"],
+                    _translation(one.get("_human")),
                 )
             )
     slicing = row.get("slicing")
@@ -470,6 +454,17 @@ def take_json(rule: Rule, row: Json) -> None:
         rule.content_reference = row["contentReference"].partition("#")[2]
     if isinstance(row.get("sliceName"), str):
         rule.slice_name = row["sliceName"]
+
+
+def _translation(sibling: Any) -> str:
+    """Return the Chinese text of a primitive's translation extensions, "" without one."""
+    for one in sibling.get("extension", ()) if isinstance(sibling, dict) else ():
+        if not isinstance(one, dict) or one.get("url") != _TRANSLATION:
+            continue
+        parts = {row.get("url"): row for row in one.get("extension", ()) if isinstance(row, dict)}
+        if str(parts.get("lang", {}).get("valueCode", "")).startswith("zh"):
+            return str(parts.get("content", {}).get("valueString", ""))
+    return ""
 
 
 def _type_ref(row: Json) -> TypeRef:

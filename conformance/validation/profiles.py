@@ -223,8 +223,9 @@ class Checker:
                 continue
             if not is_met:
                 severity: Severity = "error" if row.severity == "error" else "warning"
+                words = {"human": row.human} | ({"human_zh": row.human_zh} if row.human_zh else {})
                 self.run.report(
-                    "HT-VAL-30", item.path, severity, key=row.key, human=row.human, expression=row.expression
+                    "HT-VAL-30", item.path, severity, key=row.key, expression=row.expression, **words
                 )
 
     def _type_profiles(self, item: Item, rule: Rule, profile: Profile) -> None:

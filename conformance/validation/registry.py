@@ -10,11 +10,19 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from conformance import profiles
 from conformance.definitions import profile as core_profile
 from conformance.definitions import structure
 from conformance.formats.json import parse
 from conformance.validation.codes import CoreTerminology
-from conformance.validation.profile_tree import Profile, Rule, from_core, from_snapshot, lay_over
+from conformance.validation.profile_tree import (
+    Profile,
+    Rule,
+    from_core,
+    from_snapshot,
+    lay_over,
+    leave_to_base,
+)
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidInput, Issue, TooLarge
 
@@ -91,7 +99,8 @@ class ProfileRegistry:
         url, _, version = canonical.partition("|")
         rows = self._resources.get((kind, url))
         if not rows:
-            return None
+            # The county profiles are built in; one that was loaded or posted under the same URL comes before.
+            return profiles.find(kind, canonical)
         if version:
             for row in rows:
                 stated = str(row.get("version", ""))
@@ -158,6 +167,8 @@ class ProfileRegistry:
                 else Profile(base_url, kind, kind, Rule(kind, kind))
             )
         found = lay_over(base, resource, self._expand)
+        # What the base type demands is checked with the type already.
+        leave_to_base(found.root, fallback)
         found.problems = [*base.problems, *([problem] if problem else []), *found.problems]
         return found
 

@@ -103,6 +103,8 @@ def rules_at(rule: Rule, path: list[tuple[str, str]], run: Run) -> list[Rule]:
                 after.extend(_extension_rules(one, argument))
             elif (child := _child(one, argument)) is not None:
                 after.append(child)
+                # A blood pressure's component.code.coding:SBPCode.code: a slice further down says what the value is.
+                after.extend(child.slices.values())
             else:
                 after.extend(_through_profiles(one, argument, run))
         current = after
