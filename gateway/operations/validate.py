@@ -9,7 +9,9 @@ import msgspec
 
 from conformance.validation import validate as check
 from gateway.operations.parameters import Inputs, read_inputs
+from conformance.validation.service import ServiceTerminology
 from gateway.operations.profile_library import library_of
+from gateway.operations.terminology import library_of as terminology_of
 from gateway.rest.context import Context
 from gateway.rest.negotiate import sent
 from gateway.rest.outcomes import outcome
@@ -37,7 +39,8 @@ async def validate(request: Request, context: Context) -> Response:
         if resource is None:
             resource = await _stored(request, context)
         registry = await library_of(context).current()
-        issues += check(resource, profiles=profiles, registry=registry, locate=True)
+        terminology = ServiceTerminology(await terminology_of(context).current(), registry.terminology)
+        issues += check(resource, profiles=profiles, registry=registry, terminology=terminology, locate=True)
     if not any(row.severity in ("fatal", "error") for row in issues):
         issues.append(Issue("HT-VAL-222", {}, "information"))
     return Response(200, outcome(issues, request, docs=context.docs))

@@ -5,6 +5,7 @@ http.html#create: "the server SHALL ensure" that what it stores is a resource of
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from gateway.operations.profile_library import KINDS, library_of
 from gateway.rest.context import Context
@@ -32,11 +33,23 @@ def problems(resource: Json, context: Context) -> list[Issue]:
     # The rules are compiled on first use; a server that only reads never loads them.
     from conformance.validation import validate
 
-    registry = library_of(context).registry if level == "full" else None
+    options = _definitions(context) if level == "full" else {}
     if kind in KINDS and context.validation.has_full:
         library_of(context).touch()
-    issues = validate(resource, level=level, registry=registry)
+    issues = validate(resource, level=level, **options)
     return [*found, *(row for row in issues if row.severity in ("error", "fatal"))]
+
+
+def _definitions(context: Context) -> dict[str, Any]:
+    """The profiles and the terminology in force; the edge has seen to it that they are fresh (asgi.py)."""
+    from conformance.validation.service import ServiceTerminology
+    from gateway.operations.terminology import library_of as terminology_of
+
+    registry = library_of(context).registry
+    return {
+        "registry": registry,
+        "terminology": ServiceTerminology(terminology_of(context).terminology, registry.terminology),
+    }
 
 
 def _identity(resource: Json, kind: str) -> Iterator[Issue]:
