@@ -46,11 +46,17 @@ class ServiceTerminology:
     def _ask(self, value_set: str, system: str | None, code: str) -> bool | None:
         url, _, version = value_set.partition("|")
         rows: list[Json] = [{"name": "url", "valueUri": url}, {"name": "code", "valueCode": code}]
-        rows.append({"name": "system", "valueUri": system} if system else {"name": "inferSystem", "valueBoolean": True})
+        rows.append(
+            {"name": "system", "valueUri": system}
+            if system
+            else {"name": "inferSystem", "valueBoolean": True}
+        )
         if version:
             rows.append({"name": "valueSetVersion", "valueString": version})
         try:
-            found = self._service.validate_code_in_value_set({"resourceType": "Parameters", "parameter": rows}, Call())
+            found = self._service.validate_code_in_value_set(
+                {"resourceType": "Parameters", "parameter": rows}, Call()
+            )
         except FhirError:
             return None  # an unknown value set, or one that cannot be evaluated
         parameters = {row["name"]: row for row in found["parameter"]}

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from conformance.validation import validate as check
-from gateway.operations.parameters import Inputs, read_inputs
 from conformance.validation.service import ServiceTerminology
+from gateway.operations.parameters import Inputs, read_inputs
 from gateway.operations.profile_library import library_of
 from gateway.operations.terminology import library_of as terminology_of
 from gateway.rest.context import Context
