@@ -4,10 +4,11 @@ The sender's codings all stay. The language's own converter `code` (`OBX-3 | cod
 the same concept before them.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from urllib.parse import quote
 
-from mappings.datatypes.extension import filled
+from mappings.datatypes.extension import ABSENT, extension, filled
 from mappings.datatypes.xpn import is_chinese
 from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
@@ -46,6 +47,11 @@ SYSTEMS = {
 }
 # Names that say "mine": the sender's settings may give them a URI, nothing else can.
 _LOCAL = frozenset({"L", "LOCAL", "99ZZZ", "LB", "99LOCAL", "本地"})
+# https://hl7.org/fhir/R4/observation-vitalsigns.html
+_VITAL_SIGNS = frozenset(
+    "85353-1 9279-1 8867-4 2708-6 59408-5 8310-5 8302-2 9843-4 29463-7 39156-5 85354-9 8480-6 8462-4 8478-0".split()  # noqa: SIM905  # a table
+)
+_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 _PLACES = ((0, 6, 13), (3, 7, 16), (9, 12, 19))
 
 
@@ -87,7 +93,8 @@ def codings_of(parts: list[str], context: Context, *, system: str | None = None)
         named = coding_system(name, parts[oid], context)
         coding = filled(
             {
-                "system": named or (system if not name and not parts[oid] else None),
+                "system": named
+                or (system if not name and not parts[oid] and is_in_table(system, code) else None),
                 "version": parts[version],
                 "code": code,
                 "display": display,
@@ -111,6 +118,19 @@ def concept_of(parts: list[str], context: Context, *, system: str | None = None)
     if not codings and not text:
         return None
     return filled({"coding": codings, "text": text})
+
+
+@cache
+def _tables() -> dict[str, frozenset[str]]:
+    lines = (Path(__file__).parent / "v2_tables.txt").read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return {f"http://terminology.hl7.org/CodeSystem/v2-{row[0]}": frozenset(row[1:]) for row in rows}
+
+
+def is_in_table(system: str | None, code: str) -> bool:
+    """Tell whether a bare code is one of the v2 table that its field is bound to; local codes get no system."""
+    known = _tables().get(system or "")
+    return known is None or code in known
 
 
 def table_system(table: str | None) -> str | None:
@@ -146,6 +166,22 @@ def to_additive(value: str, context: Context) -> Json | None:
 def to_coding(value: str, context: Context, table: str | None = None) -> Json | None:
     found = codings_of(context.components(value), context, system=table_system(table))
     return found[0] if found else None
+
+
+@converter("unknown_concept", returns="CodeableConcept", is_cached=True)
+def to_unknown_concept(value: str, context: Context) -> Json:
+    """A concept that FHIR demands and the sender left out: `(OBR-4 | cwe) or ("?" | unknown_concept)`."""
+    return {"extension": [extension(ABSENT, "Code", "unknown")]}
+
+
+@converter("vital_category", returns="CodeableConcept", is_cached=True)
+def to_vital_category(value: str, context: Context) -> Json | None:
+    """The category vital-signs when a LOINC code is one of FHIR's vital signs (observation-vitalsigns.html)."""
+    parts = [*context.components(value), "", "", "", "", ""]
+    for code, system in ((parts[0], parts[2]), (parts[3], parts[5])):
+        if system.upper() in ("LN", "LOINC") and code in _VITAL_SIGNS:
+            return {"coding": [{"system": _CATEGORY, "code": "vital-signs", "display": "Vital Signs"}]}
+    return None
 
 
 @converter("code_text", returns="string", is_cached=True)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from conformance.identifiers import read_resident_id
 from mappings.datatypes import dtm
+from mappings.datatypes.cwe import is_in_table
 from mappings.datatypes.dtm import period
 from mappings.datatypes.ei import TYPES
 from mappings.datatypes.extension import HUTONG, INVALID, ORIGINAL, extension, filled
@@ -98,7 +99,11 @@ def checked(
     """Return Identifiers for a number of a kind: `base` with the checked value, flagged or accompanied by its old form."""
     extensions = [
         *([extension("identifier-checkDigit", "String", check_digit)] if check_digit else []),
-        *([extension("namingsystem-checkDigit", "String", scheme)] if scheme else []),
+        *(
+            [extension("namingsystem-checkDigit", "Code" if " " not in scheme else "String", scheme)]
+            if scheme
+            else []
+        ),
     ]
     if kind is None or kind.check is None:
         return [_ordered({**base, "value": text}, extensions)]
@@ -123,14 +128,19 @@ def identifier_type(code: str, kind: Kind | None, of_field: str = "") -> Json | 
 
     `of_field`: what every number of this field is (PV1-19: VN), whatever else it is.
     """
-    if not code and kind is None:
+    if not code and kind is None and not of_field:
         return None
-    is_word = bool(code) and not code.isascii()
-    coding = {"system": TYPES, "code": kind.code if kind and (is_word or not code) else code}
-    codings = [] if is_word and kind is None else [coding]
-    if of_field and of_field != coding["code"]:
-        codings.append({"system": TYPES, "code": of_field})
-    return filled({"coding": codings, "text": kind.title if kind else code if is_word else None})
+    chosen = (kind.code if kind else "") if not code or not code.isascii() else code
+    codings = [coding for part in dict.fromkeys((chosen, of_field)) if part and (coding := type_coding(part))]
+    text = kind.title if kind else code if not code.isascii() or not codings else ""
+    return filled({"coding": codings, "text": text})
+
+
+def type_coding(code: str) -> Json | None:
+    """Return the Coding of an identifier type; no system for what R4's table 0203 doesn't have, None for a text."""
+    if is_in_table(TYPES, code):
+        return {"system": TYPES, "code": code}
+    return None if " " in code else {"code": code}
 
 
 def local_system(context: Context) -> str | None:

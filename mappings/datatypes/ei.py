@@ -1,5 +1,6 @@
 """EI → Identifier: entity identifier ^ namespace ^ universal id ^ type."""
 
+from mappings.datatypes.cwe import is_in_table
 from mappings.datatypes.extension import filled
 from mappings.datatypes.hd import organization_of, read, system_of
 from mappings.language.converters import Context, converter
@@ -20,7 +21,11 @@ def identifier_of(parts: list[str], context: Context, *, code: str = "") -> Json
         system, value = "urn:ietf:rfc:3986", system or authority.universal
     return filled(
         {
-            "type": {"coding": [{"system": TYPES, "code": code}]} if code else None,
+            "type": {
+                "coding": [filled({"system": TYPES if is_in_table(TYPES, code) else None, "code": code})]
+            }
+            if code
+            else None,
             "system": system,
             "value": value,
             "assigner": organization_of(authority, context) if authority.universal else None,

@@ -14,9 +14,8 @@ from mappings.identifiers.kinds import kind_of
 from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
 
-_OID = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
+_OID = re.compile(r"[0-2](\.(0|[1-9]\d*)){2,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_PREFIXES = {"ISO": "urn:oid:", "OID": "urn:oid:", "UUID": "urn:uuid:", "GUID": "urn:uuid:"}
 _WELL_KNOWN = {
     "NPI": "http://hl7.org/fhir/sid/us-npi",
     "CLIA": "urn:oid:2.16.840.1.113883.4.7",
@@ -45,21 +44,17 @@ def read(parts: list[str]) -> Authority:
 
 def universal_uri(universal: str, kind: str) -> str | None:
     """Return the URI of a universal id and its type (table 0301), None when they make none."""
-    if not universal or re.search(r"\s", universal):
-        # An id with blanks can't be part of a URI as it is.
-        universal = quote(universal)
     if not universal:
         return None
     if universal.startswith(("http:", "https:", "urn:")):
         return universal
-    if kind in _PREFIXES:
-        return _PREFIXES[kind] + universal
-    if kind in ("", "HL7") and _OID.fullmatch(universal):
+    # An "ISO" id that is no OID stays a mere name: urn:oid: in front of it would make an invalid URI.
+    if kind in ("ISO", "OID", "HL7", "") and _OID.fullmatch(universal):
         return f"urn:oid:{universal}"
-    if kind == "" and _UUID.fullmatch(universal):
-        return f"urn:uuid:{universal}"
+    if kind in ("UUID", "GUID", "") and _UUID.fullmatch(universal):
+        return f"urn:uuid:{universal.lower()}"
     if kind in ("DNS", "URI", "URL"):
-        return universal if ":" in universal else f"urn:dns:{universal}"
+        return universal if ":" in universal else f"urn:dns:{quote(universal)}"
     return None
 
 

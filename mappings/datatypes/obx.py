@@ -43,12 +43,16 @@ def to_absent_reason(segment: Segment, context: Context) -> Json | None:
     """Why an OBX without value has none: X says that it can't be obtained."""
     if any(text not in ("", '""') for text in segment.repetitions(5)):
         return None
-    code = {"X": "cannot-be-obtained", "N": "not-performed", "I": "temp-unknown", "O": None}.get(
-        segment.raw(11), "unknown"
-    )
-    if code is None:
+    status = segment.raw(11)
+    if status == "O":
+        # Ordered, not yet observed: nothing is missing.
         return None
-    return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": code}]}
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason"}
+    if status == "X":
+        return {"coding": [{**coding, "code": "error"}], "text": "cannot-be-obtained"}
+    return {
+        "coding": [{**coding, "code": {"N": "not-performed", "I": "temp-unknown"}.get(status, "unknown")}]
+    }
 
 
 def _number(segment: Segment, value: str, context: Context) -> Typed:

@@ -55,7 +55,11 @@ def to_reference(value: str, context: Context) -> Json | None:
 @converter("location_hd", returns="Reference", by_sender=True)
 def to_reference_of_hd(value: str, context: Context) -> Json | None:
     """The reference to the site that an HD names."""
-    place = read(context.components(value))
+    return location_of(read(context.components(value)), context)
+
+
+def location_of(place: Authority, context: Context) -> Json | None:
+    """Return the reference to a site; None when the HD says nothing."""
     if place.is_empty:
         return None
     return context.make(

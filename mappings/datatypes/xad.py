@@ -35,11 +35,17 @@ def to_address(value: str, context: Context) -> Json | None:
     use, kind = TYPES.get(parts[6].upper(), (None, None))
     return filled(
         {
-            "extension": [extension("iso21090-ADXP-censusTract", "String", parts[9])] if parts[9] else None,
             "use": use,
             "type": kind,
             "text": _text(parts, lines),
             "line": lines,
+            # The extension belongs to a line; the other lines have none.
+            "_line": [
+                {"extension": [extension("iso21090-ADXP-censusTract", "String", parts[9])]},
+                *[None] * (len(lines) - 1),
+            ]
+            if parts[9] and lines
+            else None,
             "city": parts[2],
             "district": parts[8] or (parts[7] if is_chinese(parts[7]) else ""),
             "state": parts[3],
@@ -48,6 +54,13 @@ def to_address(value: str, context: Context) -> Json | None:
             "period": period(parts[12], parts[13], context) or _validity(value, context),
         }
     )
+
+
+@converter("work_address", returns="Address", is_cached=True)
+def to_work_address(value: str, context: Context) -> Json | None:
+    """The address of an organisation, which is nobody's home (invariant org-2)."""
+    found = to_address(value, context)
+    return {**found, "use": "work"} if found and found.get("use") == "home" else found
 
 
 @converter("birth_place", returns="Extension", is_cached=True)

@@ -55,7 +55,7 @@ def to_name(value: str, context: Context) -> Json | None:
     parts = [*context.components(value), *[""] * 23]
     _, parts = _number_and_name(parts)
     family = context.subcomponents(value, 2) if context.delimiters.component in value else [parts[1]]
-    return _name(parts, family, context)
+    return _name(parts, family, context, value)
 
 
 def _reference(
@@ -68,7 +68,7 @@ def _reference(
     family = context.subcomponents(value, 2) if value and len(components) > 1 else [parts[1]]
     authority = authority or read(context.subcomponents(value, 9) if value else [])
     facility = read(context.subcomponents(value, 14) if value else [])
-    name = _name(parts, family, context)
+    name = _name(parts, family, context, value)
     identifiers = _identifiers(parts, number, authority, facility, context)
     body = filled({"identifier": identifiers, "name": [name] if name else None})
     if body is None:
@@ -88,7 +88,7 @@ def _number_and_name(parts: list[str]) -> tuple[str, list[str]]:
     return first, parts
 
 
-def _name(parts: list[str], family: list[str], context: Context) -> Json | None:
+def _name(parts: list[str], family: list[str], context: Context, value: str = "") -> Json | None:
     if not (parts[1] or parts[2]):
         return None
     return name_of(
@@ -98,9 +98,14 @@ def _name(parts: list[str], family: list[str], context: Context) -> Json | None:
         suffixes=(parts[4], parts[6], parts[20]),
         prefix=parts[5],
         use=parts[9],
-        validity=period(parts[18], parts[19], context),
+        validity=period(parts[18], parts[19], context) or _validity(value, context),
         order=parts[17],
     )
+
+
+def _validity(value: str, context: Context) -> Json | None:
+    start, end, *_ = [*context.subcomponents(value, 17), "", ""]
+    return period(start, end, context)
 
 
 def _identifiers(

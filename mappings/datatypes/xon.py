@@ -4,8 +4,9 @@ Departments as CWE (020101^心血管内科) are organisations too: converter `de
 """
 
 from mappings.datatypes.cx import checked, identifier_type, local_system
-from mappings.datatypes.extension import filled
+from mappings.datatypes.extension import HUTONG, extension, filled
 from mappings.datatypes.hd import identifiers_of, organization_of, read, system_of
+from mappings.datatypes.pl import location_of
 from mappings.datatypes.xpn import is_code
 from mappings.identifiers.kinds import KINDS, kind_of
 from mappings.language.converters import Context, converter
@@ -72,7 +73,13 @@ def to_identifiers(value: str, context: Context) -> list[Json] | None:
             "assigner": organization_of(facility if not facility.is_empty else authority, context),
         }
     )
-    return checked(number, base or {}, kind, context, check_digit=parts[3], scheme=parts[4])
+    found = checked(number, base or {}, kind, context, check_digit=parts[3], scheme=parts[4])
+    place = location_of(facility, context)
+    if place is not None:
+        # XON.8 names the site where the number was given, which isn't the organisation that gave it.
+        where = extension(f"{HUTONG}identifier-location", "Reference", place)
+        found = [{**row, "extension": [*row.get("extension", ()), where]} for row in found]
+    return found
 
 
 @converter("xon_name", returns="string", is_cached=True)

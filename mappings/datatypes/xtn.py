@@ -96,6 +96,13 @@ def to_work_phone(value: str, context: Context) -> Json | None:
     return _with_use(to_contact_point(value, context), "work")
 
 
+@converter("office_phone", returns="ContactPoint", is_cached=True)
+def to_office_phone(value: str, context: Context) -> Json | None:
+    """A number of an organisation, which is nobody's home (invariant org-3)."""
+    found = to_contact_point(value, context)
+    return {**found, "use": "work"} if found and found.get("use") in (None, "home") else found
+
+
 def _with_use(found: Json | None, use: str) -> Json | None:
     if found is None or "use" in found or found.get("system") == "email":
         return found

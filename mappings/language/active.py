@@ -211,7 +211,8 @@ class ActiveMaps:
                     continue
                 self._tried[whole.name] = whole.hash
                 map = self.versions.get(whole.hash) or Map(whole)
-                failed = run_trials(map, self.translator, sender=self.sender)
+                # A site's zone or systems must not make a map's own tests fail.
+                failed = run_trials(map, self.translator)
                 if failed:
                     raise InvalidInput(failed)
             except InvalidInput as error:

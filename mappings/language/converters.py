@@ -100,7 +100,7 @@ class Context:
         self.notes: list[Issue | Unmapped] = []
         self.made = Made()
 
-    def components(self, text: str) -> list[str]:
+    def components(self, text: Any) -> list[str]:
         """Return the components of one repetition, unescaped, of each the first subcomponent; HL7 null is ""."""
         marks = self.delimiters
         if text == '""':
@@ -115,7 +115,7 @@ class Context:
             parts = [unescape(part, marks, codec=self.codec) for part in parts]
         return parts if '""' not in text else ["" if part == '""' else part for part in parts]
 
-    def subcomponents(self, text: str, component: int) -> list[str]:
+    def subcomponents(self, text: Any, component: int) -> list[str]:
         """Return the unescaped subcomponents of a component (1-based) of one repetition; [""] when it is absent."""
         if not isinstance(text, str):
             return [_shown(text)] if component == 1 else [""]
@@ -128,7 +128,7 @@ class Context:
             for part in parts[component - 1].split(marks.subcomponent)
         ]
 
-    def text(self, text: str) -> str:
+    def text(self, text: Any) -> str:
         """Return a whole repetition as text: unescaped, delimiters of sloppy senders kept."""
         if not isinstance(text, str):
             return _shown(text)
