@@ -55,14 +55,14 @@ def to_identifiers(value: str, context: Context, code: str = "") -> list[Json] |
     return checked(parts[0].strip(), base or {}, kind, context, check_digit=parts[1], scheme=parts[2])
 
 
-@converter("cx_one", returns="Identifier")
+@converter("cx_one", returns="Identifier", by_sender=True)
 def to_identifier(value: str, context: Context, code: str = "") -> Json | None:
     """The identifier alone, for elements that take one."""
     found = to_identifiers(value, context, code)
     return found[0] if found else None
 
 
-@converter("cx_key", returns="string")
+@converter("cx_key", returns="string", by_sender=True)
 def to_key(value: str, context: Context) -> str | None:
     """What makes a person the same one next time: system and number of an identifier, whoever's way of writing it."""
     found = to_identifiers(value, context)

@@ -5,6 +5,7 @@ HL7 v2.8 §2A.22; https://hl7.org/fhir/R4/datatypes.html#dateTime (a time needs 
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from mappings.datatypes.extension import extension
@@ -51,6 +52,7 @@ class Moment(NamedTuple):
         return f"{self.date}T{clock}{self.offset or _local_offset(self, context)}"
 
 
+@lru_cache(maxsize=4096)
 def read(text: str) -> Moment | None:
     """Return the moment that a DTM, or a date as databases write it, stands for; None when it isn't one."""
     text = text.strip()

@@ -33,12 +33,12 @@ def identifier_of(parts: list[str], context: Context, *, code: str = "") -> Json
     )
 
 
-@converter("ei", returns="Identifier")
+@converter("ei", returns="Identifier", by_sender=True)
 def to_identifier(value: str, context: Context, code: str = "") -> Json | None:
     return identifier_of(context.components(value), context, code=code)
 
 
-@converter("eip", returns="Identifier[]")
+@converter("eip", returns="Identifier[]", by_sender=True)
 def to_pair(value: str, context: Context, first: str = "PLAC", second: str = "FILL") -> list[Json] | None:
     """EIP: placer's ^ filler's identifier, their parts as subcomponents."""
     found = [
@@ -49,19 +49,19 @@ def to_pair(value: str, context: Context, first: str = "PLAC", second: str = "FI
     return found or None
 
 
-@converter("ei_assigner", returns="Reference")
+@converter("ei_assigner", returns="Reference", by_sender=True)
 def to_assigner(value: str, context: Context) -> Json | None:
     return organization_of(read(context.components(value)[1:]), context)
 
 
-@converter("parent_request", returns="Reference")
+@converter("parent_request", returns="Reference", by_sender=True)
 def to_parent_request(value: str, context: Context) -> Json | None:
     """EIP of a parent order (ORC-8, OBR-29) → a logical reference by its placer's number, else the filler's."""
     pair = to_pair(value, context)
     return {"type": "ServiceRequest", "identifier": pair[0]} if pair else None
 
 
-@converter("parent_specimen", returns="Reference")
+@converter("parent_specimen", returns="Reference", by_sender=True)
 def to_parent_specimen(value: str, context: Context) -> Json | None:
     """EIP of a parent specimen (SPM-3) → a logical reference."""
     pair = to_pair(value, context, "PGN", "FGN")

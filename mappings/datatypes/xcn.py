@@ -50,7 +50,7 @@ def to_identifiers(value: str, context: Context) -> list[Json] | None:
     )
 
 
-@converter("xcn_name", returns="HumanName")
+@converter("xcn_name", returns="HumanName", by_sender=True)
 def to_name(value: str, context: Context) -> Json | None:
     parts = [*context.components(value), *[""] * 23]
     _, parts = _number_and_name(parts)

@@ -54,7 +54,7 @@ def to_department(value: str, context: Context) -> Json | None:
     return reference(identifiers, name or None, context, type_code="dept")
 
 
-@converter("xon_identifiers", returns="Identifier[]")
+@converter("xon_identifiers", returns="Identifier[]", by_sender=True)
 def to_identifiers(value: str, context: Context) -> list[Json] | None:
     parts = [*(part.strip() for part in context.components(value)), *[""] * 10]
     number = parts[9] or parts[2]

@@ -75,7 +75,7 @@ class Map:
             context = Context(
                 sender, translator, delimiters=record.delimiters, codec=record.codec, message=record
             )
-            context.made.origin = tuple(record.segments[0].fields[3:5])
+            context.made.origin = "|".join(record.segments[0].fields[3:5])
         else:
             context = Context(sender, translator, message=record)
         root = self._plain.source.grouping.group(record.segments) if is_message else record  # type: ignore[attr-defined]  # SegmentSource

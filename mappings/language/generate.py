@@ -101,10 +101,12 @@ class Generator:
             "recency = default_recency(x)",
             f"space = facility or {space}",
             "x.made.space = space",
+            "x.made.origin = space + '|' + x.made.origin",
             "tag = str(len(space)) + ':' + space",
             *outs,
         ]
         inner = [*self.source.prelude(self.root), *head, *body, f"return [{names}]"]
+        inner = self.source.settle("\n".join(inner)).split("\n")
         text = "\n".join(inner)
         helpers = sorted(set(re.findall(r"\btext_\d+_\d+\b", text)))
         lines = ["def build(b):"]
@@ -458,7 +460,10 @@ class Generator:
             values = self._list(subject, level, converter)
             if converter.takes_all:
                 return f"{call}({values}, x)"
-            return f"{'flattened' if converter.returns_list else 'converted'}({call}, {values}, x)"
+            helper = "flattened" if converter.returns_list else "converted"
+            if self.traced:
+                return f"{helper}({call}, {values}, x)"
+            return f"({helper}({call}, p, x) if (p := {values}) else ())"
         value = self._input(subject, level, converter)
         return f"{call}({value}, x)" if self.traced else f"({call}(p, x) if (p := {value}) else None)"
 
@@ -496,7 +501,7 @@ class Generator:
         if isinstance(node, Compare):
             operands = "(" + "".join(f"{self._text(part, level)}, " for part in node.operands) + ")"
             if self._is_list(node.subject):
-                return f"any(as_text(y) in {operands} for y in {self._code(node.subject, level)})"
+                return f"any_in({self._code(node.subject, level)}, {operands})"
             return f"({self._text(node.subject, level)} in {operands})"
         if isinstance(node, Field):
             return self.source.present(node.path, level)
@@ -516,6 +521,7 @@ _HELPERS = (
     "joined",
     "as_text",
     "as_list",
+    "any_in",
     "converted",
     "flattened",
     "default_recency",
@@ -531,6 +537,7 @@ _SOURCE_NAMES = (
     "repetition",
     "repetitions",
     "part",
+    "parts",
     "column",
     "seen",
     "whole",

@@ -8,6 +8,7 @@ the full record of a doctor.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mappings.language.result import Entry, Leaf, Rule
 from terminology.fhirjson import Json
@@ -23,7 +24,7 @@ class Made:
     space: str = ""
     at: tuple[str, str] = ("", "")
     entries: dict[str, Entry] = field(default_factory=dict)
-    origin: tuple[str, ...] = ()
+    origin: str = ""
     calls: list[tuple[str, tuple[str, ...], Json]] = field(default_factory=list)
     places: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
@@ -36,8 +37,7 @@ class Made:
         self.calls.append((type, key, resource))
         is_shared = ":" in key[0] and not key[0].startswith("urn:id:")
         space = "" if is_shared else self.space
-        text = f"{len(space)}:{space}made/{type}/" + "".join(f"{len(part)}:{part}" for part in key)
-        id = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        id = _id(space, type, key)
         reference = f"{type}/{id}"
         known = self.entries.get(reference)
         if known is None:
@@ -59,6 +59,12 @@ class Made:
             sources = tuple(dict.fromkeys(label for _, label in places))
             for path in _paths(entry.resource, entry.type):
                 yield Leaf(number, path, places[0][0], sources)
+
+
+@lru_cache(maxsize=20_000)
+def _id(space: str, type: str, key: tuple[str, ...]) -> str:
+    text = f"{len(space)}:{space}made/{type}/" + "".join(f"{len(part)}:{part}" for part in key)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _paths(value: object, path: str) -> Iterator[str]:

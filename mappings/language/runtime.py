@@ -14,7 +14,8 @@ from mappings.language.result import Entry, Leaf, Rule, Unmapped
 from terminology.fhirjson import Json
 from terminology.issues import Issue
 
-_CACHE_LIMIT = 20_000
+# Numbers of patients and orders do not come back; codes, units and names of doctors do.
+_CACHE_LIMIT, _SENDER_CACHE_LIMIT = 5_000, 1_000
 # A document in OBX-5 is not worth remembering.
 _KEY_LIMIT = 500
 _blake2b = hashlib.blake2b
@@ -54,6 +55,7 @@ class Binder:
         self.joined = joined
         self.as_text = as_text
         self.as_list = as_list
+        self.any_in = any_in
         self.converted = converted
         self.flattened = flattened
 
@@ -208,6 +210,10 @@ def as_list(value: Any) -> list[Any]:
     return [] if value is None or value == "" else [value]
 
 
+def any_in(values: Sequence[Any], operands: tuple[str, ...]) -> bool:
+    return any(as_text(value) in operands for value in values)
+
+
 def converted(call: Callable[[Any, Context], Any], values: Sequence[Any], context: Context) -> list[Any]:
     return [found for value in values if (found := call(value, context)) is not None]
 
@@ -244,6 +250,7 @@ def _cached_call(site: Site, memory: dict[Any, _Known]) -> Callable[[Any, Contex
     converter, arguments, label = site.converter, site.arguments, site.label
     function, by_sender = converter.function, converter.by_sender
     place = str(site.place or label)
+    limit = _SENDER_CACHE_LIMIT if by_sender else _CACHE_LIMIT
     if converter.reads is not None:
         return _cached_segment_call(site, memory)
 
@@ -251,15 +258,14 @@ def _cached_call(site: Site, memory: dict[Any, _Known]) -> Callable[[Any, Contex
         if value is None or value == "":
             return None
         try:
-            key = (context.made.space, context.made.origin, value) if by_sender else value
+            key = (context.made.origin, value) if by_sender else value
             known = memory.get(key)
         except TypeError:
             # A block of a JSON body has no hash.
             return function(value, context, *arguments)
         if known is None:
-            known = _remember(
-                memory, key, context, function, value, arguments, (place, label), len(str(value))
-            )
+            size = len(value) if isinstance(value, str) else 0
+            known = _remember(memory, key, context, function, value, arguments, (place, label), size, limit)
         elif known[1] is not None:
             _repeat(known, context, (place, label))
         return known[0]
@@ -299,6 +305,7 @@ def _remember(
     arguments: tuple[Any, ...],
     at: tuple[str, str],
     size: int,
+    limit: int = _CACHE_LIMIT,
 ) -> _Known:
     """Call a converter and keep its result with what it told and made."""
     notes, calls = context.notes, context.made.calls
@@ -309,7 +316,7 @@ def _remember(
     notes[told:] = [_placed(note, at[1]) for note in notes[told:]]
     known: _Known = (found, extras if extras[0] or extras[1] else None)
     if size < _KEY_LIMIT:
-        if len(memory) >= _CACHE_LIMIT:
+        if len(memory) >= limit:
             memory.clear()
         # What _repeat adds again carries the field of its own site.
         memory[str(key) if isinstance(key, str) else key] = known

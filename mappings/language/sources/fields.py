@@ -34,6 +34,7 @@ class Fields:
             "repetition": self.repetition,
             "repetitions": self._repetitions(),
             "part": self.part,
+            "parts": self.parts,
             "column": self.column,
         }
 
@@ -106,6 +107,10 @@ class Fields:
             parts = found.split(self.delimiters.subcomponent, subcomponent)
             found = parts[subcomponent - 1] if subcomponent <= len(parts) else ""
         return "" if found == NULL else found
+
+    def parts(self, values: Iterable[str], component: int, subcomponent: int) -> list[str]:
+        """Return the same of each repetition, empty ones left out."""
+        return [found for value in values if (found := self.part(value, 1, component, subcomponent))]
 
     def nth(self, group: Group, name: str, occurrence: int, number: int) -> str:
         segment = one(group, name, occurrence)

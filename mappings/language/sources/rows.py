@@ -82,6 +82,9 @@ class RowSource:
     def prelude(self, level: Level) -> list[str]:
         return []
 
+    def settle(self, code: str) -> str:
+        return code
+
     def _scope(self, path: RowPath, level: Level) -> _Scope:
         scope: _Scope = (level.chain()[-1] if path.from_root else level).state
         return scope
@@ -100,7 +103,7 @@ class RowSource:
 
     def texts(self, path: RowPath, level: Level) -> str:
         node, steps = self._node(path, level)
-        return f"[y for y in map(text, values({node}, {steps})) if y]"
+        return f"list(filter(None, map(text, values({node}, {steps}))))"
 
     def raw(self, path: RowPath, level: Level, reads: Mapping[str, tuple[int, ...]] | None) -> str:
         node, steps = self._node(path, level)

@@ -16,6 +16,8 @@ _PATH = re.compile(
     r"(?:-(?P<field>\d{1,3})(?P<repetition>\[\d*\])?(?:\.(?P<component>\d{1,2})(?:\.(?P<subcomponent>\d{1,2}))?)?)?"
     r"(?![A-Za-z0-9_\[])"
 )
+_PLAIN = re.compile(r"f\d+\[\d+\]")
+_TOKEN = re.compile("\ue000\\d+\ue001")
 _GROUP_STEP = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -44,6 +46,22 @@ class _Scope:
     field: tuple[str, int] | None = None
     text_variable: str = ""
     takes: dict[str, list[Any]] = attribute(default_factory=dict)
+    shared: dict[str, "_Shared"] = attribute(default_factory=dict)
+
+
+@dataclass
+class _Shared:
+    """An expression over the fields of one scope. Used twice or inside an inner loop, it is computed once, ahead.
+
+    `token` stands for it in the code until that is known. It is written with characters that Python's repr never lets
+    through, so no text of a map can look like it.
+    """
+
+    code: str
+    token: str
+    name: str
+    uses: int = 0
+    is_deep: bool = False
 
 
 class SegmentSource:
@@ -51,6 +69,7 @@ class SegmentSource:
         self.grouping = Grouping(document.groups)
         self.traced = traced
         self.count = 0
+        self.shared: list[_Shared] = []
         # (group, segment) → field numbers that some line reads; 0 stands for all.
         self.reads: dict[tuple[str, str], set[int]] = {}
         for name in document.groups:
@@ -156,24 +175,33 @@ class SegmentSource:
                 lines.append(f"{variable} = fields({scope.segment_variable}, {width})")
             else:
                 lines.append(f"{variable} = take({scope.variable}, {name!r}, {width})")
+        lines += [f"{one.name} = {one.code}" for one in scope.shared.values() if one.uses > 1 or one.is_deep]
         return lines
+
+    def settle(self, code: str) -> str:
+        """Return the code with the name, or the expression itself, in the place of each token."""
+        found = {one.token: one.name if one.uses > 1 or one.is_deep else one.code for one in self.shared}
+        return _TOKEN.sub(lambda match: found[match[0]], code)
+
+    def _share(self, code: str, segment: str, level: Level) -> str:
+        """Return the token of an expression over the fields of `segment`."""
+        home = self._home(segment, level)
+        scope: _Scope = home.state
+        known = scope.shared.get(code)
+        if known is None:
+            number = len(self.shared)
+            known = scope.shared[code] = _Shared(code, f"\ue000{number}\ue001", f"e{number}")
+            self.shared.append(known)
+        known.uses += 1
+        inner = level
+        while not inner.header and inner.parent is not None:
+            inner = inner.parent
+        known.is_deep = known.is_deep or inner.state is not scope
+        return known.token
 
     def _line(self, segment: str, number: int, level: Level) -> str:
         """Return the variable that holds the fields of `segment`, wide enough for field `number`."""
-        for inner in level.chain():
-            scope: _Scope = inner.state
-            if scope.segment == segment:
-                break
-            if (
-                scope.group
-                and not scope.field
-                and not scope.segment
-                and segment in self.grouping.names(scope.group)
-            ):
-                break
-        else:
-            self._owner(segment, level)
-            scope = level.chain()[-1].state
+        scope: _Scope = self._home(segment, level).state
         self._read(scope.group, segment, number)
         if segment not in scope.takes:
             self.count += 1
@@ -181,6 +209,18 @@ class SegmentSource:
         take = scope.takes[segment]
         take[1] = max(take[1], number)
         return str(take[0])
+
+    def _home(self, segment: str, level: Level) -> Level:
+        """Return the loop in which the fields of `segment` are fetched."""
+        for inner in level.chain():
+            scope: _Scope = inner.state
+            if scope.segment == segment:
+                return inner
+            is_group_loop = scope.group and not scope.field and not scope.segment
+            if is_group_loop and segment in self.grouping.names(scope.group):
+                return inner
+        self._owner(segment, level)
+        return level.chain()[-1]
 
     def _read(self, group: str, segment: str, number: int) -> None:
         if not group or segment in self.grouping.names(group):
@@ -211,12 +251,11 @@ class SegmentSource:
         if path.repetition > 1:
             code = f"repetition({code}, {path.repetition})"
         name = f"text_{path.component or 1}_{path.subcomponent or 1}"
-        # Most fields of most messages are empty: that needs no call.
-        return f"{name}({code})" if self.traced else f"({name}(q) if (q := {code}) else '')"
+        return self._guarded(name, code, path, level)
 
     def texts(self, path: SegmentPath, level: Level) -> str:
         name = f"text_{path.component or 1}_{path.subcomponent or 1}"
-        return f"[y for y in map({name}, {self._list(path, level)}) if y]"
+        return f"list(filter(None, map({name}, {self._list(path, level)})))"
 
     def raw(self, path: SegmentPath, level: Level, reads: Mapping[str, tuple[int, ...]] | None) -> str:
         if not path.field:
@@ -228,7 +267,15 @@ class SegmentSource:
             return code
         if path.repetition > 1:
             return f"repetition({code}, {path.repetition})"
-        return f"first({code})" if self.traced else f"(first(q) if (q := {code}) else '')"
+        return self._guarded("first", code, path, level)
+
+    def _guarded(self, function: str, code: str, path: SegmentPath, level: Level) -> str:
+        """Return the call of `function` on a field. Most fields of most messages are empty: that needs no call."""
+        if self.traced:
+            return f"{function}({code})"
+        guarded = f"({function}(q) if (q := {code}) else '')"
+        # Only a plain place in a fetched line means the same wherever it stands.
+        return self._share(guarded, path.segment, level) if _PLAIN.fullmatch(code) else guarded
 
     def raws(self, path: SegmentPath, level: Level, reads: Mapping[str, tuple[int, ...]] | None) -> str:
         if not path.field:
@@ -238,7 +285,7 @@ class SegmentSource:
             return f"whole_all({code}, {reads!r})" if self.traced else code
         code = self._list(path, level)
         if path.component:
-            return f"[y for y in [part(r, 1, {path.component}, {path.subcomponent}) for r in {code}] if y]"
+            return f"parts({code}, {path.component}, {path.subcomponent})"
         return code
 
     def _list(self, path: SegmentPath, level: Level) -> str:
@@ -252,7 +299,7 @@ class SegmentSource:
         if self.traced:
             line, _, _ = code.partition("[")
             return f"repetitions({line}, {path.field})"
-        return f"repetitions({code})"
+        return f"(repetitions(q) if (q := {code}) else ())"
 
     def _segment(self, path: SegmentPath, level: Level, reads: Mapping[str, tuple[int, ...]] | None) -> str:
         for inner in level.chain():
