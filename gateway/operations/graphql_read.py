@@ -168,7 +168,7 @@ class Reader:
             params,
             strict=True,
             parameters=self.context.parameters,
-            terminology=self.context.terminology,
+            terminology=self.context.codes,
             default_count=self.context.limits.default_page,
             max_count=self.context.limits.page,
         )

@@ -71,7 +71,7 @@ def _query(inputs: Inputs, context: Context) -> Query:
         [*params, ("_sort", "-date"), ("_count", str(context.limits.page))],
         strict=True,
         parameters=context.parameters,
-        terminology=context.terminology,
+        terminology=context.codes,
         max_count=context.limits.page,
     )
 

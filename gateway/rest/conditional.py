@@ -41,12 +41,13 @@ async def search_criteria(type: str | None, criteria: str, context: Context, *, 
     params = [pair for pair in read_params(text) if not pair[0].startswith("_format")]
     if not any(value for _, value in params):
         raise InvalidInput("HT-REST-63")
+    await context.know_codes(params)
     query = parse(
         type,
         [*params, ("_count", str(most))],
         strict=True,
         parameters=context.parameters,
-        terminology=context.terminology,
+        terminology=context.codes,
         max_count=context.limits.matches + 1,
     )
     page = await context.store.search(query)

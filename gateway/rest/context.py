@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from conformance.recognition.pack import PackLibrary
     from gateway.operations.registry import Operations
     from gateway.rest.respond_async import Jobs
+    from gateway.search.codes import Codes
     from gateway.search.parameters import Parameters
+
+# Modifiers that ask the terminology.
+CODE_MODIFIERS = (":in", ":not-in", ":above", ":below")
 
 Level = Literal["off", "structure", "full"]
 
@@ -73,6 +77,21 @@ class Context:
     packs: "PackLibrary | None" = None
     maps: Any = None
     commit_retries: int = 64
+
+    @property
+    def codes(self) -> "Codes":
+        """Value sets and hierarchies for `:in`, `:not-in`, `:above` and `:below`."""
+        from gateway.operations.terminology import library_of
+        from gateway.search.codes import Codes
+
+        return Codes(library_of(self))
+
+    async def know_codes(self, params: Sequence[tuple[str, str]]) -> None:
+        """Bring the terminology up to date when a search asks for a value set or a hierarchy."""
+        if any(name.endswith(CODE_MODIFIERS) or name == "_filter" for name, _ in params):
+            from gateway.operations.terminology import library_of
+
+            await library_of(self).current()
 
     @property
     def parameters(self) -> "Parameters":

@@ -42,6 +42,7 @@ async def _search(
     request: Request, context: Context, type: str | None, *, compartment: tuple[str, str] | None = None
 ) -> Response:
     _read_form(request)
+    await context.know_codes(request.params)
     query = read_query(request, context, type, compartment=compartment)
     page = await context.store.search(query)
     return Response(200, searchset(page, query, request, context))
@@ -66,7 +67,7 @@ def read_query(
         params,
         strict=request.preference("handling") == "strict",
         parameters=context.parameters,
-        terminology=context.terminology,
+        terminology=context.codes,
         compartment=compartment,
         default_count=context.limits.default_page,
         max_count=context.limits.page,

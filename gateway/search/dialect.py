@@ -23,6 +23,8 @@ class Dialect:
     """Hint for walking a resource type; SQLite guesses wrong without statistics."""
     by_id: str
     """Hint for finding a resource by type and id."""
+    wide: str
+    """Hint for the few quantities that are intervals."""
     arrays_are_json: bool
 
 
@@ -37,6 +39,7 @@ SQLITE = Dialect(
     fulltext_rows="SELECT rowid AS rid FROM {table} WHERE {table} MATCH {query}",
     by_type="INDEXED BY version_type",
     by_id="INDEXED BY version_id",
+    wide="INDEXED BY quantity_wide",
     arrays_are_json=True,
 )
 
@@ -51,5 +54,6 @@ POSTGRES = Dialect(
     fulltext_rows="SELECT f.rid FROM {table} f WHERE f.words @@ ({query}::text)::tsquery",
     by_type="",
     by_id="",
+    wide="",
     arrays_are_json=False,
 )

@@ -18,7 +18,7 @@ from gateway.search import cursor as cursors
 from gateway.search import include as including
 from gateway.search.dialect import Dialect
 from gateway.search.parameters import Parameters
-from gateway.search.query import All, Condition, Include, Query, Sort
+from gateway.search.query import All, Chain, Condition, Has, Include, Query, Sort
 from gateway.search.sql import Driver, Sql
 from terminology.issues import InvalidInput, Issue
 
@@ -26,7 +26,10 @@ FEW = 1_000
 """Candidates that are fetched, probed and sorted as a set."""
 
 FEW_ENOUGH = 200
-"""Candidates below which no other condition is asked for fewer."""
+"""Candidates below which no other condition is asked for fewer, and up to which the total comes for free."""
+
+CHUNK = 64
+"""Candidates probed at once where the page may be full after the first of them."""
 
 ESTIMATE = 10_000
 """`_total=estimate` counts up to here."""
@@ -155,14 +158,20 @@ class Plan:
         few = yield from self._few(ranked)
         total = at.total if at is not None else None
         if query.count == 0:
-            total = yield from self._count(few)
+            total = yield from self._count(few[1] if few is not None else None)
             return Page([], [], total, None, [])
         if few is not None:
-            rows = yield from self._fetch_set(few)
-            if query.total != "none":
-                total = len(rows)
-            rows = rows if at is None else [row for row in rows if _after(query.sort, row, at.after)]
-            rows = rows[: query.count + 1]
+            size, condition = few
+            if size > FEW_ENOUGH and not query.sort and query.total in (None, "none"):
+                rows = yield from self._fetch_newest(condition, at)
+                if at is None and len(rows) <= query.count and query.total is None:
+                    total = len(rows)
+            else:
+                rows = yield from self._fetch_set(condition)
+                if query.total != "none":
+                    total = len(rows)
+                rows = rows if at is None else [row for row in rows if _after(query.sort, row, at.after)]
+                rows = rows[: query.count + 1]
         else:
             rows = yield from self._walk(ranked, at)
             if query.total == "accurate" and total is None:
@@ -201,16 +210,29 @@ class Plan:
                 self._word(path)
 
     def _few(self, ranked: Sequence[tuple[Condition, Driver, Sql]]) -> Steps:
-        """Return the driver with few candidates, None when there is none."""
+        """Return the number of candidates and the condition with few of them, None when there is none."""
         best: tuple[int, Condition] | None = None
         for condition, driver, sql in ranked:
+            if isinstance(condition, Chain | Has) and not (yield from self._is_few_inside(condition)):
+                continue
             text = f"SELECT count(*) FROM (SELECT 1 FROM ({driver.select}) c0 LIMIT {FEW}) c1"
             size = (yield Statement(*sql.finish(text), True))[0][0]
             if size < FEW and (best is None or size < best[0]):
                 best = (size, condition)
             if size < FEW_ENOUGH:
                 break
-        return best[1] if best is not None else None
+        return best
+
+    def _is_few_inside(self, condition: Chain | Has) -> Steps:
+        """Return whether few resources at the far end come into question; else following them all is dear."""
+        sql = self.sql()
+        types = condition.types if isinstance(condition, Chain) else (condition.type,)
+        inner = sql.driver(condition.item, types)
+        if inner is None:
+            return False
+        text = f"SELECT count(*) FROM (SELECT 1 FROM ({inner.select}) c0 LIMIT {FEW}) c1"
+        size = (yield Statement(*sql.finish(text), True))[0][0]
+        return size < FEW
 
     # A set
 
@@ -226,11 +248,34 @@ class Plan:
         assert driver is not None
         keys = "".join(f"{self._key(key, 'v', sql)}, " for key in self.query.sort)
         rest = [c for c in self.where if c is not condition or not driver.is_exact]
+        # One type: everything about visibility stands in the index by type, the bodies are left alone.
+        hint = self.dialect.by_type if len(self.query.types) == 1 else ""
         text = (
             f"SELECT {keys}v.rid FROM (SELECT DISTINCT rid FROM ({driver.select}) c0) d "
-            f"{self.dialect.join} version v ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v')}"
+            f"{self.dialect.join} version v {hint} ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v')}"
         )
         return sql.finish(text)
+
+    def _fetch_newest(self, condition: Condition, at: cursors.Cursor | None) -> Steps:
+        """Return the first (rid,) among candidates, newest first; stop when the page is full."""
+        sql = self.sql()
+        driver = sql.driver(condition, self.query.types)
+        assert driver is not None
+        text = f"SELECT DISTINCT rid FROM ({driver.select}) c0"
+        last = at.after[-1] if at is not None else self.snapshot + 1
+        numbers = [row[0] for row in (yield Statement(*sql.finish(text), True)) if row[0] < last]
+        numbers.sort(reverse=True)
+        rest = [c for c in self.where if c is not condition or not driver.is_exact]
+        hint = self.dialect.by_type if len(self.query.types) == 1 else ""
+        found: Rows = []
+        for start in range(0, len(numbers), CHUNK):
+            sql = self.sql()
+            chunk = sql.is_in("v.rid", numbers[start : start + CHUNK])
+            text = f"SELECT v.rid FROM version v {hint} WHERE {chunk} AND {self._conditions(rest, sql, 'v')}"
+            found += sorted((yield Statement(*sql.finish(text), True)), reverse=True)
+            if len(found) > self.query.count:
+                break
+        return found[: self.query.count + 1]
 
     def _conditions(self, conditions: Sequence[Condition], sql: Sql, v: str) -> str:
         parts = [sql.visible(v)]

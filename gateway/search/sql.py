@@ -190,7 +190,7 @@ class Sql:
         k, x = self.alias("k"), self.alias("v")
         paths = self.is_in(f"{k}.p", self.words(condition.paths))
         return self.exists(
-            f"token {k} {self.dialect.join} version {x}{self.on(f'{x}.rid = {k}.rid')} "
+            f"token {k} {self.dialect.join} version {x} {self.dialect.by_type}{self.on(f'{x}.rid = {k}.rid')} "
             f"WHERE {paths} AND {k}.code = {v}.id AND {k}.s = {v}.t AND {self.types(x, (condition.type,))} "
             f"AND {self.visible(x)} AND {self.predicate(condition.item, x)}"
         )
@@ -434,6 +434,7 @@ class Sql:
             f"{self.on(f'{paths} AND {k}.code = {x}.id AND {k}.s = {x}.t')} "
             f"WHERE {self.types(x, condition.types)} AND {self.visible(x)} AND {self.predicate(condition.item, x)}",
             inner.rank + 2,
+            True,
         )
 
     def _has_driver(self, condition: Has) -> Driver | None:
@@ -443,11 +444,13 @@ class Sql:
         x, k, y = self.alias("v"), self.alias("k"), self.alias("v")
         paths = self.is_in(f"{k}.p", self.words(condition.paths))
         return Driver(
-            f"SELECT {y}.rid FROM (SELECT DISTINCT rid FROM ({inner.select}) d0) {x}d {self.dialect.join} version {x}"
+            f"SELECT {y}.rid FROM (SELECT DISTINCT rid FROM ({inner.select}) d0) {x}d "
+            f"{self.dialect.join} version {x} {self.dialect.by_type}"
             f"{self.on(f'{x}.rid = {x}d.rid')} {self.dialect.join} token {k}{self.on(f'{k}.rid = {x}.rid AND {paths}')} "
             f"{self.dialect.join} version {y} {self.dialect.by_id}{self.on(f'{y}.t = {k}.s AND {y}.id = {k}.code')} "
             f"WHERE {self.types(x, (condition.type,))} AND {self.visible(x)} AND {self.predicate(condition.item, x)}",
             inner.rank + 2,
+            True,
         )
 
     def _near_driver(self, condition: Near) -> Driver:
@@ -521,9 +524,12 @@ class Sql:
         select = f"SELECT k.rid FROM date k WHERE {paths} AND "
         wide = f" UNION ALL {select} k.wide = 1 AND k.high > "
         if op == "eq":
-            return Driver(f"{select} k.low >= {self.bind(low)} AND k.low < {self.bind(high)}", 4)
+            end = self.bind(high)
+            return Driver(
+                f"{select} k.low >= {self.bind(low)} AND k.low < {end} AND k.high <= {end}", 4, True
+            )
         if op == "sa":
-            return Driver(f"{select} k.low >= {self.bind(high)}", 5)
+            return Driver(f"{select} k.low >= {self.bind(high)}", 5, True)
         if op == "lt" or op == "eb":
             return Driver(f"{select} k.low < {self.bind(low)}", 5)
         if op == "le":
@@ -550,7 +556,7 @@ class Sql:
         sign = ">" if condition.op == "gt" else ">="
         return Driver(
             f"SELECT k.rid FROM {table} k WHERE {where} AND k.{column} {sign} {bound} "
-            f"UNION ALL SELECT k.rid FROM {table} k WHERE {where} AND k.wide = 1",
+            f"UNION ALL SELECT k.rid FROM {table} k {self.dialect.wide} WHERE {where} AND k.wide = 1",
             5,
         )
 
