@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from datetime import datetime
 from typing import Any
 
+from conformance import profiles
 from gateway.store.protocol import Commit, Delete, Store, Version
 from terminology.code_system import Filter
 from terminology.fhir_core import FhirCore
@@ -45,7 +46,10 @@ class TerminologyLibrary:
     ) -> None:
         self.stored = ResourceLibrary()
         self.core = FhirCore()
-        self.terminology = Terminology(Libraries(self.stored, *catalogues, GrammarLibrary(), self.core))
+        county = ResourceLibrary(row for kind in KINDS for row in profiles.resources(kind))
+        self.terminology = Terminology(
+            Libraries(self.stored, *catalogues, county, GrammarLibrary(), self.core)
+        )
         self._store = store
         self._is_noticed = is_noticed
         self._clock = clock
@@ -145,8 +149,8 @@ class TerminologyLibrary:
         return [provider.code(ordinal) for ordinal in found]
 
     def shipped(self, kind: str, identity: str) -> Json | None:
-        """Return a resource that FHIR itself defines, by its id."""
-        return self.core.by_id(kind, identity)
+        """Return a resource of the county profiles or one that FHIR itself defines, by its id."""
+        return profiles.by_id(kind, identity) or self.core.by_id(kind, identity)
 
 
 def _flat(rows: Iterable[Json]) -> Iterator[Json]:

@@ -6,13 +6,20 @@ Conditional read: http.html#cread.
 from gateway.rest.context import Context
 from gateway.rest.request import Request, etag_version, http_date
 from gateway.rest.response import Response, version_headers
+from gateway.rest.shipped import read_shipped
 from gateway.store.protocol import Version
 from terminology.issues import Gone, NotFound
 
 
 async def read(request: Request, context: Context) -> Response:
     """Return the resource; 304 when the caller has this version, 404 when there never was one, 410 when deleted."""
-    version = await current(request, context)
+    try:
+        version = await current(request, context)
+    except NotFound:
+        shipped = await read_shipped(str(request.type), str(request.id))
+        if shipped is None:
+            raise
+        version = shipped
     return answer(version, request)
 
 

@@ -10,6 +10,7 @@ from gateway.rest.negotiate import accepted, media_type
 from gateway.rest.outcomes import outcome
 from gateway.rest.request import Request, read_params
 from gateway.rest.response import Response
+from gateway.rest.shipped import search_with_shipped
 from gateway.rest.summary import SUMMARIES
 from gateway.search.parse import parse
 from gateway.search.query import Query
@@ -44,7 +45,7 @@ async def _search(
     _read_form(request)
     await context.know_codes(request.params)
     query = read_query(request, context, type, compartment=compartment)
-    page = await context.store.search(query)
+    page = await search_with_shipped(query, context)
     return Response(200, searchset(page, query, request, context))
 
 

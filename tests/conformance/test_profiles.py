@@ -1,15 +1,7 @@
 """The county profiles: their definitions are good FHIR, their examples hold, and each rule refuses what breaks it."""
 
 import pytest
-
-from conformance import profiles
-from conformance.profiles.codes import code_table
-from conformance.profiles.extensions import extension_table
-from conformance.profiles.shipped import identities
-from conformance.profiles.table import load_table
-from conformance.validation import ProfileRegistry, validate
-from terminology.issues import Issue
-from tests.conformance.profile_cases import (
+from profile_cases import (
     FOLDER,
     Case,
     all_ids,
@@ -18,6 +10,14 @@ from tests.conformance.profile_cases import (
     row_cases,
     written_cases,
 )
+
+from conformance import profiles
+from conformance.profiles.codes import code_table
+from conformance.profiles.extensions import extension_table
+from conformance.profiles.shipped import identities
+from conformance.profiles.table import load_table
+from conformance.validation import ProfileRegistry, validate
+from terminology.issues import Issue
 
 REGISTRY = ProfileRegistry()
 WRITTEN = [case for identity in all_ids() for case in written_cases(identity)]
