@@ -22,18 +22,22 @@ class Server:
     """A server in this process. One event loop lives as long as the server, as stores expect."""
 
     def __init__(
-        self, store: Store, *, limits: Limits | None = None, validation: Validation | None = None
+        self,
+        store: Store | Awaitable[Store],
+        *,
+        limits: Limits | None = None,
+        validation: Validation | None = None,
     ) -> None:
-        self.store = store
+        self._runner = asyncio.Runner()
+        self.store: Store = self.run(store) if isinstance(store, Awaitable) else store
         self.context = Context(
-            store=store,
+            store=self.store,
             operations=Operations(ROWS),
             jobs=Jobs(),
             limits=limits or Limits(),
             validation=validation or Validation(),
         )
         self.app = Rest(self.context)
-        self._runner = asyncio.Runner()
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=self.app, raise_app_exceptions=True), base_url="http://test"
         )

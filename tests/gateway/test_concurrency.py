@@ -9,15 +9,15 @@ import httpx
 import pytest
 
 from tests.gateway.server import Server
-from tests.gateway.stores import STORES
+from tests.gateway.stores import STORES, store_of
 
 CLIENTS = 64
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "urn:s", "value": "1"}]}
 
 
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(params=STORES)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    server = Server(STORES[request.param](tmp_path))
+    server = Server(store_of(request.param, tmp_path, request))
     yield server
     server.close()
 

@@ -3,9 +3,10 @@
 A case has `given` (resources that are put first) and `steps`, or one step written in the case itself:
 `send` (METHOD path), `headers`, `body` (tree or text); then what is expected: `status`, `code` (of the first issue),
 `codes` (all, sorted), `header` (a regular expression each; null: absent), `json` (path: value; null: absent;
-"path#": number of items; "path~": regular expression). `save` keeps values for later steps as <name>.
+"path#": number of items; "path~": regular expression). `wait`: ask again while the answer is 202. `save` keeps values for later steps as <name>.
 """
 
+import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 from tests.gateway.server import Server
 
 FOLDER = Path(__file__).parent / "http"
-STEP = ("send", "headers", "body", "status", "code", "codes", "header", "json", "save", "text")
+STEP = ("send", "headers", "body", "status", "code", "codes", "header", "json", "save", "text", "wait")
 INDEX = re.compile(r"([^\[\]]+)|\[(-?\d+)\]")
 
 
@@ -55,6 +56,11 @@ def run(case: Case, server: Server) -> None:
 def check(step: dict[str, Any], server: Server, saved: dict[str, str], place: str) -> None:
     method, _, path = step["send"].partition(" ")
     answer = server.request(method, path, step.get("body"), **step.get("headers", {}))
+    for _ in range(50 if step.get("wait") else 0):
+        if answer.status_code != 202:
+            break
+        server.run(asyncio.sleep(0.05))
+        answer = server.request(method, path, step.get("body"), **step.get("headers", {}))
     told = f"{place} → {answer.status_code} {dict(answer.headers)} {answer.text[:1500]}"
     assert answer.status_code == step["status"], told
     for name, pattern in step.get("header", {}).items():
