@@ -6,17 +6,23 @@ is not registered is not described. Examples are smallest valid resources.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
-from conformance.definitions import Child, children, required_codes, resource_types
+from conformance.definitions import resource_types
 from gateway.operations.registry import Level, Operation
 from gateway.rest.capabilities import software_version
 from gateway.rest.context import Context
 from gateway.rest.example import minimal
+from gateway.rest.openapi_components import (
+    PRIMITIVES,
+    fhirpath_patch_example,
+    headers,
+    parameters,
+    schema,
+    transaction_example,
+)
 from terminology.fhirjson import Json, encode
 
 JSON, XML = "application/fhir+json", "application/fhir+xml"
-ID = "^[A-Za-z0-9\\-.]{1,64}$"
 SEARCH_TYPES = {
     "number": "数字 number: 5.4, gt5",
     "date": "日期 date: 2024-05, ge2024-05-01",
@@ -27,14 +33,6 @@ SEARCH_TYPES = {
     "quantity": "数量 quantity: gt5.4|http://unitsofmeasure.org|mg",
     "uri": "URI",
     "special": "特殊 special",
-}
-PRIMITIVES: dict[str, Json] = {
-    "boolean": {"type": "boolean"},
-    "integer": {"type": "integer"},
-    "positiveInt": {"type": "integer", "minimum": 1},
-    "unsignedInt": {"type": "integer", "minimum": 0},
-    "decimal": {"type": "number"},
-    "id": {"type": "string", "pattern": ID},
 }
 ERRORS = {
     "400": "请求无法读取或参数有误 the request cannot be read",
@@ -74,11 +72,11 @@ def describe(base: str, context: Context, types: Iterable[str] = ()) -> Json:
         "tags": [{"name": "system"}, *({"name": name} for name in sorted(resource_types()))],
         "paths": paths,
         "components": {
-            "parameters": _parameters(),
-            "headers": _headers(),
+            "parameters": parameters(),
+            "headers": headers(),
             "responses": {f"E{code}": _error(text) for code, text in ERRORS.items()},
             "schemas": {
-                name: _schema(name) for name in sorted({*names, "Bundle", "Parameters", "OperationOutcome"})
+                name: schema(name) for name in sorted({*names, "Bundle", "Parameters", "OperationOutcome"})
             },
         },
     }
@@ -115,7 +113,7 @@ def _system_paths(context: Context) -> Json:
                 },
                 ["prefer"],
                 "Bundle",
-                _transaction_example(),
+                transaction_example(),
             ),
         },
         "/_search": {"post": _form("search-system-post", "system", [])},
@@ -286,7 +284,7 @@ def _patch(id: str, name: str, search: list[Json]) -> Json:
             "application/merge-patch+json": {"schema": {"type": "object"}, "example": {"language": "zh-CN"}},
             JSON: {
                 "schema": {"$ref": "#/components/schemas/Parameters"},
-                "example": _fhirpath_patch_example(name),
+                "example": fhirpath_patch_example(name),
             },
         },
     }
@@ -377,114 +375,3 @@ def _error(text: str) -> Json:
         "description": text,
         "content": {JSON: {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}, XML: {}},
     }
-
-
-def _headers() -> Json:
-    text = {"schema": {"type": "string"}}
-    return {
-        "ETag": {**text, "description": '版本 version: W/"3"'},
-        "Location": {**text, "description": "写入的版本的地址 URL of the version written"},
-        "Last-Modified": {**text, "description": "HTTP 日期 HTTP date"},
-    }
-
-
-def _parameters() -> Json:
-    def query(name: str, text: str, **schema: Any) -> Json:
-        return {"name": name, "in": "query", "schema": {"type": "string", **schema}, "description": text}
-
-    def header(name: str, text: str, example: str) -> Json:
-        return {
-            "name": name,
-            "in": "header",
-            "schema": {"type": "string"},
-            "description": text,
-            "example": example,
-        }
-
-    return {
-        "id": {
-            "name": "id",
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "pattern": ID},
-            "example": "p1",
-        },
-        "vid": {"name": "vid", "in": "path", "required": True, "schema": {"type": "string"}, "example": "1"},
-        "format": query("_format", "应答格式 format of the answer", enum=["json", "xml"]),
-        "summary": query("_summary", "摘要 summary", enum=["true", "text", "data", "count", "false"]),
-        "elements": query("_elements", "只要这些元素 only these elements, e.g. name,birthDate"),
-        "count": {
-            **query("_count", "每页条数 page size"),
-            "schema": {"type": "integer", "minimum": 0, "maximum": 1000},
-        },
-        "sort": query("_sort", "排序 order, e.g. -_lastUpdated"),
-        "type": query("_type", "资源类型 types, e.g. Patient,Observation"),
-        "since": query("_since", "自此时刻起 written since", format="date-time"),
-        "at": query("_at", "当时有效的版本 versions current then"),
-        "if_match": header("If-Match", "只在此版本上写 write over this version only", 'W/"1"'),
-        "if_none_match": header("If-None-Match", "此版本已有 this version is known", 'W/"1"'),
-        "if_modified_since": header("If-Modified-Since", "此后未变则 304", "Tue, 24 Nov 2026 08:00:00 GMT"),
-        "if_none_exist": header(
-            "If-None-Exist", "无匹配才新建 create only when nothing matches", "identifier=urn:s|1"
-        ),
-        "prefer": header("Prefer", "应答偏好 preference", "return=representation"),
-    }
-
-
-def _schema(name: str) -> Json:
-    """The top level of a resource; deeper levels are the validator's (docs/validation.md)."""
-    described = children(name)
-    properties: Json = {"resourceType": {"const": name}}
-    for key, child in described.items():
-        one = _property(child)
-        properties[key] = {"type": "array", "items": one} if child.element.repeats else one
-    required = [key for key, child in described.items() if child.element.min and not child.element.is_choice]
-    return {"type": "object", "required": ["resourceType", *required], "properties": properties}
-
-
-def _property(child: Child) -> Json:
-    if child.type in PRIMITIVES:
-        return PRIMITIVES[child.type]
-    if not child.type[:1].islower():
-        return {"type": "object", "description": child.element.short}
-    row: Json = {"type": "string", "description": child.element.short}
-    binding = child.element.binding
-    if binding is not None and binding.strength == "required":
-        codes = [
-            code for group in (required_codes(binding.value_set) or {}).values() for code in sorted(group)
-        ]
-        if 0 < len(codes) <= 40:
-            row["enum"] = codes
-    return row
-
-
-def _transaction_example() -> Json:
-    return {
-        "resourceType": "Bundle",
-        "type": "transaction",
-        "entry": [
-            {
-                "fullUrl": "urn:uuid:53fefa32-fcbb-4ff8-8a92-55ee120877b7",
-                "resource": {"resourceType": "Patient", "name": [{"text": "张三"}], "gender": "male"},
-                "request": {"method": "POST", "url": "Patient"},
-            },
-            {
-                "resource": {
-                    "resourceType": "Condition",
-                    "code": {"text": "高血压"},
-                    "subject": {"reference": "urn:uuid:53fefa32-fcbb-4ff8-8a92-55ee120877b7"},
-                },
-                "request": {"method": "POST", "url": "Condition"},
-            },
-        ],
-    }
-
-
-def _fhirpath_patch_example(name: str) -> Json:
-    parts = [
-        {"name": "type", "valueCode": "add"},
-        {"name": "path", "valueString": name},
-        {"name": "name", "valueString": "language"},
-        {"name": "value", "valueCode": "zh-CN"},
-    ]
-    return {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
