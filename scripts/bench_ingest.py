@@ -175,6 +175,7 @@ def bench_mapping(count: int) -> None:
     # As `hutong serve` does.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     print("mapping, one core, GB 18030 bytes → JSON bytes (messages/s of CPU time)")
     print(
         f"{'OBX':>4} {'bytes':>6} {'resources':>9} {'JSON':>7} {'hutong':>9} {'target':>7} {'hl7 + naive':>12} {'ratio':>6}"

@@ -20,22 +20,24 @@ _FULL_WIDTH: dict[int, int | str] = {
     0x2264: "<=",
 }
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?"
+_WHOLE_NUMBER = re.compile(_NUMBER)
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
 _QUANTITY = re.compile(rf"(?P<comparator><=|>=|<|>|=)?\s*(?P<value>{_NUMBER})")
 _RANGE = re.compile(rf"({_NUMBER})\s*(?:--?|~|～|—|–|至|到)\s*({_NUMBER})")
 
 
 def tidy(text: str) -> str:
     """Return `text` with full-width digits and signs, ≥ and ≤ in ASCII."""
-    return text.translate(_FULL_WIDTH).strip()
+    return text.strip() if text.isascii() else text.translate(_FULL_WIDTH).strip()
 
 
 def number(text: str) -> Decimal | int | None:
     """Return a number with its digits, None when `text` isn't one: "1.50", "+3", ".5"."""
     text = tidy(text)
-    if not re.fullmatch(_NUMBER, text):
+    if not _WHOLE_NUMBER.fullmatch(text):
         return None
     value = Decimal(text)
-    return int(value) if re.fullmatch(r"-?(0|[1-9]\d*)", text) and len(text) < 16 else value
+    return int(value) if len(text) < 16 and _INTEGER.fullmatch(text) else value
 
 
 def quantity(text: str, unit: Json | None) -> Json | None:
