@@ -127,3 +127,10 @@ def structured(parts: list[str], unit: Json | None) -> tuple[str, Any] | None:
             return "Ratio", {"numerator": ends[0], "denominator": ends[1]}
     text = "".join((comparator, first, separator, second))
     return ("string", text) if text else None
+
+
+@converter("positive", returns="positiveInt", is_cached=True)
+def to_positive(value: str, context: Context) -> int | None:
+    """A count that starts at one; 0 and 999 mean "not known" in RXA-2."""
+    found = number(context.components(value)[0])
+    return int(found) if found is not None and found == int(found) and 0 < found < 999 else None
