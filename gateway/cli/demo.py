@@ -208,16 +208,35 @@ def _links(url: str) -> str:
 
 def _patient(resource: Json) -> list[str]:
     name = resource.get("name", [{}])[0]
-    numbers = " ".join(row["value"] for row in resource.get("identifier", ()) if "value" in row)
+    numbers = " ".join(dict.fromkeys(row["value"] for row in resource.get("identifier", ()) if "value" in row))
     full = name.get("text") or name.get("family", "") + "".join(name.get("given", ()))
     return [full, resource.get("gender", ""), resource.get("birthDate", ""), numbers]
 
 
 def _observation(resource: Json) -> list[str]:
-    quantity = resource.get("valueQuantity", {})
-    value = f"{quantity.get('comparator', '')}{quantity.get('value', resource.get('valueString', ''))}"
+    parts = [_value(row) for row in (resource, *resource.get("component", ()))]
     flags = [_text(concept) for concept in resource.get("interpretation", ())]
-    return [_text(resource["code"]), value, quantity.get("unit", ""), " ".join(flags), resource["status"]]
+    when = str(resource.get("effectiveDateTime", ""))[:10]
+    return [
+        when,
+        _text(resource["code"]),
+        " / ".join(part for part in parts if part),
+        " ".join(flags),
+        resource["status"],
+    ]
+
+
+def _value(row: Json) -> str:
+    if "valueQuantity" in row:
+        quantity = row["valueQuantity"]
+        return (
+            f"{quantity.get('comparator', '')}{quantity.get('value', '')} {quantity.get('unit', '')}".strip()
+        )
+    return (
+        _text(row["valueCodeableConcept"])
+        if "valueCodeableConcept" in row
+        else str(row.get("valueString", ""))
+    )
 
 
 def _report(resource: Json) -> list[str]:
@@ -250,7 +269,7 @@ SEARCHES = (
     ),
     (
         ("这个人的检查检验结果，新的在前", "This person's results, newest first"),
-        "Observation?patient.identifier=11010519491231002X&_sort=-date&_count=12",
+        "Observation?patient.identifier=11010519491231002X&_sort=-date&_count=20",
         _observation,
     ),
     (("报告", "Reports"), "DiagnosticReport?patient.identifier=11010519491231002X", _report),
