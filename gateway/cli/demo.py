@@ -208,7 +208,9 @@ def _links(url: str) -> str:
 
 def _patient(resource: Json) -> list[str]:
     name = resource.get("name", [{}])[0]
-    numbers = " ".join(dict.fromkeys(row["value"] for row in resource.get("identifier", ()) if "value" in row))
+    numbers = " ".join(
+        dict.fromkeys(row["value"] for row in resource.get("identifier", ()) if "value" in row)
+    )
     full = name.get("text") or name.get("family", "") + "".join(name.get("given", ()))
     return [full, resource.get("gender", ""), resource.get("birthDate", ""), numbers]
 

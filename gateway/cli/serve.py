@@ -47,6 +47,8 @@ def serve(
         insecure=insecure or None,
     )
     configure(settings.log_level, settings.log_format)
+    # The event loop and the writer threads change places often: 5 ms of the default is many requests' time.
+    sys.setswitchinterval(0.0005)
     from gateway.serve import serve as run
 
     def ready(gateway: Any, url: str) -> None:

@@ -5,6 +5,7 @@ A Patient whose record was retired by a merge (`link` replaced-by) is followed t
 
 from collections.abc import Sequence
 
+from gateway.ingest.plan import Key
 from gateway.search import parse
 from gateway.search.query import Query
 from gateway.store.protocol import Guard, Store, Version
@@ -14,14 +15,17 @@ from terminology.fhirjson import Json, decode_resource
 MOST_LINKS = 8
 
 
-async def matched(result: Result, store: Store) -> tuple[Result, list[Guard]]:
-    """Return the result with its ids replaced by those of existing resources, and what must still hold at the commit."""
+async def matched(result: Result, stored: dict[Key, Version], store: Store) -> tuple[Result, list[Guard]]:
+    """Return the result with its ids replaced by those of existing resources, and what must still hold at the commit.
+
+    `stored`: what is there under the result's own ids; the existing resources found are added.
+    """
     renamed: dict[str, str] = {}
     guards: list[Guard] = []
     for entry in result.entries:
-        if entry.rule.write == "link":
+        if entry.rule.write == "link" or not (entry.rule.match_by_identifier or entry.type == "Patient"):
             continue
-        found = await store.read(entry.type, entry.id)
+        found = stored.get((entry.type, entry.id))
         if found is None or found.body is None:
             found = await _by_identifier(entry, store, guards)
         if found is None or found.body is None:
@@ -29,6 +33,7 @@ async def matched(result: Result, store: Store) -> tuple[Result, list[Guard]]:
         survivor = await _survivor(found, store) if entry.type == "Patient" else found
         if survivor.id != entry.id:
             renamed[entry.reference] = f"{entry.type}/{survivor.id}"
+            stored[entry.type, survivor.id] = survivor
     return (result.rename(renamed) if renamed else result), guards
 
 

@@ -29,7 +29,7 @@ class Plan:
     issues: list[Issue] = field(default_factory=list)
 
 
-def plan(result: Result, stored: Mapping[Key, Version | None], *, source: str) -> Plan:
+def plan(result: Result, stored: Mapping[Key, Version], *, source: str) -> Plan:
     """Return the changes that bring the store to what the message says; `source` goes to meta.source."""
     made = Plan()
     for entry in result.entries:

@@ -15,7 +15,7 @@ from gateway.ingest.provenance import provenance, provenance_id
 from gateway.journal import Code, Done, Entry
 from gateway.journal.detail import issue_row
 from gateway.metrics import Metrics
-from gateway.store.protocol import Commit, Guard, GuardFailed, Put, Store, Version
+from gateway.store.protocol import Commit, GuardFailed, Put, Store, Version
 from mappings.language.result import Result
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, Issue, Unavailable, VersionConflict
@@ -83,22 +83,21 @@ class Processor:
 
     async def _commit(self, entry: Entry, result: Result) -> tuple[Plan, list[Version]]:
         for attempt in range(COMMIT_ATTEMPTS):
-            found, guards = await matched(result, self.store)
             try:
-                return await self._commit_once(entry, found, guards)
+                return await self._commit_once(entry, result)
             except (VersionConflict, GuardFailed):
                 # Another write came in between: what it wrote must be read before we decide again.
                 await asyncio.sleep(min(0.2, 0.002 * 2**attempt) * (0.5 + secrets.randbelow(1000) / 1000))
         first = result.entries[0].reference if result.entries else "-"
         raise Unavailable("HT-MSG-21", reference=first, attempts=COMMIT_ATTEMPTS)
 
-    async def _commit_once(
-        self, entry: Entry, result: Result, guards: Sequence[Guard]
-    ) -> tuple[Plan, list[Version]]:
-        stored = await self._stored(result)
-        made = plan(result, stored, source=message_source(entry))
+    async def _commit_once(self, entry: Entry, result: Result) -> tuple[Plan, list[Version]]:
+        witness = ("Provenance", provenance_id(entry))
+        stored = dict(await self.store.read_many([witness, *((row.type, row.id) for row in result.entries)]))
+        found, guards = await matched(result, stored, self.store)
+        made = plan(found, stored, source=message_source(entry))
         if made.targets:
-            change = await self._provenance(entry, result, made)
+            change = self._provenance(entry, found, made, stored.get(witness))
             if change is not None:
                 made.changes.append(change)
         if not made.changes:
@@ -106,12 +105,8 @@ class Processor:
         versions = await self.store.commit(Commit(made.changes, guards))
         return made, [version for version in versions if version is not None]
 
-    async def _stored(self, result: Result) -> dict[Key, Version | None]:
-        return {(row.type, row.id): await self.store.read(row.type, row.id) for row in result.entries}
-
-    async def _provenance(self, entry: Entry, result: Result, made: Plan) -> Put | None:
+    def _provenance(self, entry: Entry, result: Result, made: Plan, known: Version | None) -> Put | None:
         """A replay under the same map says nothing new, also when other messages came in between."""
-        known = await self.store.read("Provenance", provenance_id(entry))
         if known is not None and known.body is not None:
             stamp = f'"{result.mapping}|{result.version}"'.encode()
             if stamp in known.body and not made.changes:

@@ -5,7 +5,7 @@ The reference that the durable stores are compared with, and a store for tests a
 
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cmp_to_key
@@ -80,6 +80,9 @@ class MemoryStore:
     async def read(self, type: str, id: str) -> Version | None:
         found = self._by_id.get((type, id))
         return found[-1].to_version() if found else None
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Version]:
+        return {key: found[-1].to_version() for key in keys if (found := self._by_id.get(key))}
 
     async def vread(self, type: str, id: str, version: int) -> Version | None:
         found = self._by_id.get((type, id), [])

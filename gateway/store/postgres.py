@@ -8,7 +8,7 @@ commits of all processes follow each other, row numbers grow in commit order and
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -280,6 +280,23 @@ class PostgresStore:
 
     async def read(self, type: str, id: str) -> Version | None:
         return await self._one("t = $1 AND id = $2 ORDER BY version DESC LIMIT 1", type, id)
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Version]:
+        async with self._pool.acquire() as connection:
+            known = {
+                (number, id)
+                for type, id in set(keys)
+                if (number := await self._number(connection, type)) is not None
+            }
+            rows = await connection.fetch(
+                f"SELECT {COLUMNS} FROM version WHERE until = $3 AND (t, id) IN "
+                "(SELECT * FROM unnest($1::int[], $2::text[]))",
+                [number for number, _ in known],
+                [id for _, id in known],
+                FOREVER,
+            )
+            versions = [await self._version(connection, Found(*row)) for row in rows]
+        return {(version.type, version.id): version for version in versions}
 
     async def vread(self, type: str, id: str, version: int) -> Version | None:
         if not 0 < version < 2**31:

@@ -5,7 +5,7 @@ guards of conditional interactions, history, index rows, outbox and audit rows i
 (docs/design.md, decision 5). Stores never raise for an expected "no": a missing resource is `None`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -126,6 +126,9 @@ class Store(Protocol):
 
     async def read(self, type: str, id: str) -> Version | None:
         """Return the current version (a deletion too), None when there never was one."""
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Version]:
+        """Return the current versions (deletions too) of (type, id) pairs, all of one moment; absent ones are left out."""
 
     async def vread(self, type: str, id: str, version: int) -> Version | None: ...
 

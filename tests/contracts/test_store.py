@@ -108,6 +108,29 @@ class TestVersions:
         assert await store.vread("Patient", "p1", 2**70) is None
 
     @over_stores
+    async def test_many_are_read_at_once(store: Store) -> None:
+        await put(store, patient("a"))
+        await put(store, patient("a", active=True))
+        await put(store, patient("b"))
+        await store.commit(Commit([Delete("Patient", "b")]))
+        await put(store, observation("a"))
+        keys = [
+            ("Patient", "a"),
+            ("Patient", "b"),
+            ("Observation", "a"),
+            ("Patient", "c"),
+            ("Basic", "a"),
+            ("Patient", "a"),
+        ]
+        found = await store.read_many(keys)
+        assert {key: (row.version, row.body is None) for key, row in found.items()} == {
+            ("Patient", "a"): (2, False),
+            ("Patient", "b"): (2, True),
+            ("Observation", "a"): (1, False),
+        }
+        assert await store.read_many([]) == {}
+
+    @over_stores
     async def test_deleting_what_is_absent_changes_nothing(store: Store) -> None:
         assert list(await store.commit(Commit([Delete("Patient", "p1")]))) == [None]
         await put(store, patient("p1"))
