@@ -11,7 +11,7 @@ from conformance.definitions import is_resource
 from conformance.validation.codings import codings_of
 from conformance.validation.enabled import value_of
 from conformance.validation.path import Path
-from conformance.validation.profiles import compare
+from conformance.validation.profiles import compare, matches_regex
 from conformance.validation.run import Run, Scope
 from terminology.fhirjson import Json
 
@@ -161,18 +161,8 @@ def _check_text(question: Json, value: str, where: Path, run: Run) -> None:
         if isinstance(shortest, int) and len(value) < shortest:
             run.report("HT-VAL-168", where, length=len(value), min=shortest)
     for pattern in extensions(question, _BASE + "regex"):
-        if isinstance(pattern, str) and _matches(pattern, value) is False:
+        if isinstance(pattern, str) and matches_regex(pattern, value) is False:
             run.report("HT-VAL-169", where, value=value[:80], pattern=pattern[:200])
-
-
-def _matches(pattern: str, value: str) -> bool | None:
-    # The pattern comes from whoever wrote the form: long ones are not tried, nor long texts.
-    if len(pattern) > 300 or len(value) > 2000:
-        return None
-    try:
-        return bool(re.fullmatch(pattern, value))
-    except re.error:
-        return None
 
 
 def _check_decimal(question: Json, value: Any, where: Path, run: Run) -> None:

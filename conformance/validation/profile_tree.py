@@ -23,6 +23,7 @@ from terminology.fhirjson import Json
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM = "http://hl7.org/fhirpath/System."
 _FHIR_TYPE = _BASE + "structuredefinition-fhir-type"
+_REGEX = _BASE + "regex"
 _MAX_VALUE_SET = _BASE + "elementdefinition-maxValueSet"
 _TRANSLATION = _BASE + "translation"
 
@@ -49,6 +50,7 @@ class Rule:
         "name",
         "own",
         "path",
+        "pattern",
         "slice_name",
         "slices",
         "slicing",
@@ -72,6 +74,7 @@ class Rule:
         self.value: tuple[str, Any] | None = None
         self.limits: dict[str, Any] = {}
         self.max_length: int | None = None
+        self.pattern: str | None = None
         self.is_modifier = False
         self.own = False
         self.children: dict[str, Rule] = {}
@@ -394,7 +397,7 @@ def _shell(rule: Rule) -> Rule:
     new = rule.copy()
     for row in new.walk():
         row.own = False
-        row.value, row.constraints, row.limits, row.max_length = None, [], {}, None
+        row.value, row.constraints, row.limits, row.max_length, row.pattern = None, [], {}, None, None
     return new
 
 
@@ -446,6 +449,10 @@ def take_json(rule: Rule, row: Json) -> None:
             rule.value = (key, value)
         elif key.startswith(("minValue", "maxValue")):
             rule.limits[key] = value
+    for holder in (row, *(one for one in row.get("type", ()) if isinstance(one, dict))):
+        for one in holder.get("extension", ()):
+            if isinstance(one, dict) and one.get("url") == _REGEX and isinstance(one.get("valueString"), str):
+                rule.pattern = one["valueString"]
     if isinstance(row.get("maxLength"), int):
         rule.max_length = row["maxLength"]
     if isinstance(row.get("isModifier"), bool):

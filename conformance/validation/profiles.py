@@ -1,6 +1,9 @@
 """Validation against a profile: what it demands beyond the base type (https://hl7.org/fhir/R4/profiling.html)."""
 
+import calendar
+import re
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -99,7 +102,14 @@ class Checker:
 
     def _trial(self, attempt: Any) -> bool:
         """Run a check on a copy of the run that keeps its findings apart; True when it found an error."""
-        run = Run(self.run.terminology, self.run.registry, Policy(best_practice=False), [], self.run.memory)
+        run = Run(
+            self.run.terminology,
+            self.run.registry,
+            Policy(best_practice=False),
+            [],
+            self.run.memory,
+            self.run.now,
+        )
         attempt(Checker(run, self.open))
         return any(issue.severity == "error" for issue in run.issues)
 
@@ -134,7 +144,7 @@ class Checker:
             self.check_value(item, rule, profile)
         if rule.own and (rule.binding is not None or rule.max_value_set):
             self.check_binding(item, rule, item.type)
-        if rule.limits or rule.max_length is not None:
+        if rule.limits or rule.max_length is not None or rule.pattern is not None:
             self._limits(item, rule, profile)
         if rule.constraints:
             self.check_constraints(item, rule.constraints, profile, is_place=True)
@@ -189,9 +199,15 @@ class Checker:
     def _limits(self, item: Item, rule: Rule, profile: Profile) -> None:
         if rule.max_length is not None and isinstance(item.value, str) and len(item.value) > rule.max_length:
             self.report("HT-VAL-88", item.path, profile, length=len(item.value), max=rule.max_length)
+        if (
+            rule.pattern is not None
+            and isinstance(item.value, str)
+            and matches_regex(rule.pattern, item.value) is False
+        ):
+            self.report("HT-VAL-98", item.path, profile, value=_shown(item.value), pattern=rule.pattern[:200])
         for key, limit in rule.limits.items():
             is_min = key.startswith("minValue")
-            order = compare(item.value, limit)
+            order = self._order(item.value, key, limit)
             if order is not None and (order < 0 if is_min else order > 0):
                 self.report(
                     "HT-VAL-89" if is_min else "HT-VAL-90",
@@ -200,6 +216,17 @@ class Checker:
                     value=_shown(item.value),
                     limit=_shown(limit),
                 )
+
+    def _order(self, value: Any, key: str, limit: Any) -> int | None:
+        """Compare a value with its limit; a duration on a date is counted from now (elementdefinition.html#minValue)."""
+        if key.endswith("Duration") and isinstance(value, str) and isinstance(limit, dict):
+            moment = shifted(self.run.now, limit)
+            return (
+                compare(value, moment.isoformat(timespec="seconds")[: max(10, len(value))])
+                if moment is not None
+                else None
+            )
+        return compare(value, limit)
 
     def check_constraints(
         self, item: Item, rows: Iterable[Constraint], profile: Profile, *, is_place: bool = False
@@ -351,12 +378,46 @@ def matches_pattern(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
+def matches_regex(pattern: str, value: str) -> bool | None:
+    """Tell whether the whole value matches; None when the pattern is none, or too long to be tried on strangers' text."""
+    if len(pattern) > 300 or len(value) > 2000:
+        return None
+    try:
+        return bool(re.fullmatch(pattern, value))
+    except re.error:
+        return None
+
+
+# UCUM units of time in seconds; months and years are counted by the calendar.
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "wk": 604800}
+
+
+def shifted(now: datetime, duration: dict[str, Any]) -> datetime | None:
+    """Return `now` moved by a Duration of UCUM; None for what is no time or leaves the calendar."""
+    value, unit = duration.get("value"), duration.get("code") or duration.get("unit")
+    if not isinstance(value, int | Decimal):
+        return None
+    try:
+        if unit in _SECONDS:
+            return now + timedelta(seconds=float(value) * _SECONDS[unit])
+        if unit in ("mo", "a"):
+            months = now.year * 12 + now.month - 1 + int(value * (12 if unit == "a" else 1))
+            year, month = divmod(months, 12)
+            last = calendar.monthrange(year, month + 1)[1]
+            return now.replace(year=year, month=month + 1, day=min(now.day, last))
+    except (OverflowError, ValueError):
+        return None
+    return None
+
+
 def compare(value: Any, limit: Any) -> int | None:
     """Return -1, 0 or 1 of two numbers, dates or quantities of one unit; None when they cannot be compared."""
     if isinstance(value, dict) and isinstance(limit, dict):
         return compare_quantities(value, limit)
     if isinstance(value, int | Decimal) and isinstance(limit, int | Decimal):
         return (value > limit) - (value < limit)
+    if isinstance(value, str) and isinstance(limit, str) and "T" in value and "T" in limit:
+        return compare_moments(value, limit)
     if isinstance(value, str) and isinstance(limit, str) and len(value) == len(limit):
         return (value > limit) - (value < limit)
     if isinstance(value, str) and isinstance(limit, str):
@@ -364,6 +425,15 @@ def compare(value: Any, limit: Any) -> int | None:
         head = (value[:short] > limit[:short]) - (value[:short] < limit[:short])
         return head or None
     return None
+
+
+def compare_moments(value: str, limit: str) -> int | None:
+    """Compare two instants, each in its own zone; None when one is no instant or only one has a zone."""
+    try:
+        left, right = datetime.fromisoformat(value), datetime.fromisoformat(limit)
+        return (left > right) - (left < right)
+    except (ValueError, TypeError):
+        return None
 
 
 def compare_quantities(left: dict[str, Any], right: dict[str, Any]) -> int | None:

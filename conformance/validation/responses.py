@@ -110,7 +110,7 @@ def _check_question(
 def _check_item(form: Form, question: Json, item: Json, path: Path, depth: int) -> None:
     link, kind, text = question.get("linkId"), question.get("type"), item.get("text")
     if isinstance(text, str) and text != question.get("text"):
-        form.run.report("HT-VAL-158", path, "warning", link=link)
+        form.report("HT-VAL-158", path, link=link)
     answers = list(objects(item, "answer", path))
     if kind in ("group", "display", "question"):
         for _, where in answers[:1]:

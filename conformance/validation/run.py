@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from conformance.validation.path import Path
@@ -134,6 +135,8 @@ class Run:
     issues: list[Issue] = field(default_factory=list)
     # Findings that several rules of one run share, keyed by who keeps them.
     memory: dict[Any, Any] = field(default_factory=dict)
+    # Limits such as "at most a year from now" are counted from here; the same moment throughout a run.
+    now: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     def report(
         self, code: str, path: Path | str | None, severity: Severity = "error", /, **values: Any
