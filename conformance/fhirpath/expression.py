@@ -56,6 +56,10 @@ class Expression:
         """
         return truth(self._items(value, extra, host, env), "invariant") is True
 
+    def is_broken(self, value: Any, /, *, extra: Any = None, host: Host = DEFAULT, **env: Any) -> bool:
+        """Tell whether an invariant is broken: the result is false. An empty result breaks nothing."""
+        return truth(self._items(value, extra, host, env), "invariant") is False
+
     @property
     def shape(self) -> Shape:
         """What is known of the result beforehand; only for a declared type."""

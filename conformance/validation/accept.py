@@ -41,9 +41,13 @@ class Acceptor:
             validator = self._compiled(name)
         if validator is None or not isinstance(name, str):
             return False
-        return bool(validator.is_valid(resource)) and all(
-            self.accepts(row, nesting + 1) for row in nested(resource, name)
+        # All are looked at, also after a no: each look brings its type nearer to being compiled.
+        inner = (
+            [self.accepts(row, nesting + 1) for row in nested(resource, name)]
+            if validator.is_valid(resource)
+            else [False]
         )
+        return all(inner)
 
     def _compiled(self, name: str) -> Any:
         count = self._seen.get(name, 0) + 1

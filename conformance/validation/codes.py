@@ -350,7 +350,7 @@ SHAPES: dict[str, Callable[[str], bool]] = {
     LOINC: is_loinc,
     LANGUAGES: re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*|[xi]-[A-Za-z0-9-]+").fullmatch,  # type: ignore[dict-item]  # a match is true
     MEDIA_TYPES: re.compile(
-        r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+(\s*;\s*[\w!#$&^.+-]+\s*=\s*(\"[^\"]*\"|[^;\s]+))*"
+        r"xml|json|ttl|[\w!#$&^.+-]+/[\w!#$&^.+*-]+(\s*;\s*[\w!#$&^.+-]+\s*=\s*(\"[^\"]*\"|[^;\s]+))*"
     ).fullmatch,  # type: ignore[dict-item]
     CURRENCIES: re.compile(r"[A-Z]{3}").fullmatch,  # type: ignore[dict-item]
     COUNTRIES: re.compile(r"[A-Z]{2,3}|[0-9]{3}").fullmatch,  # type: ignore[dict-item]

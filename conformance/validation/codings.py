@@ -4,18 +4,29 @@ import re
 from functools import cache
 from typing import Any
 
-from conformance.validation.codes import UCUM, Terminology, core_resource
+from conformance.validation.codes import LANGUAGES, SHAPES, UCUM, Terminology, core_resource
 from conformance.validation.path import Path
 from conformance.validation.run import Node, Run
 from conformance.validation.tables import Spec
 from terminology.fhirjson import Json
 
+LANGUAGE_SET = "http://hl7.org/fhir/ValueSet/languages"
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 
 
 def check_coding(node: Node, run: Run) -> None:
     """A Coding's system is a code system's address, its code one of the system's, its display one of the code's."""
     check_coding_value(node.value, node.path, run)
+
+
+def is_value_set(system: str, run: Run) -> bool:
+    """Tell whether a URL in the place of a code system is that of a known value set."""
+    if "/ValueSet/" in system:
+        return (
+            run.registry.find("ValueSet", system) is not None
+            or core_resource("value_sets", system.partition("|")[0]) is not None
+        )
+    return False
 
 
 def check_coding_value(coding: Json, path: Path, run: Run) -> None:
@@ -27,7 +38,7 @@ def check_coding_value(coding: Json, path: Path, run: Run) -> None:
     if not _ABSOLUTE.fullmatch(system):
         run.report("HT-VAL-36", Path(path, "system"), system=system[:80])
         return
-    if _is_value_set(system, run):
+    if is_value_set(system, run):
         run.report("HT-VAL-37", Path(path, "system"), system=system[:200])
         return
     if run.registry.is_supplement(system):
@@ -40,15 +51,6 @@ def check_coding_value(coding: Json, path: Path, run: Run) -> None:
         run.report("HT-VAL-34", Path(path, "code"), code=code[:80], system=system[:200])
     elif known and isinstance(display, str):
         _check_display(system, code, display, path, run)
-
-
-def _is_value_set(system: str, run: Run) -> bool:
-    if "/ValueSet/" in system:
-        return (
-            run.registry.find("ValueSet", system) is not None
-            or core_resource("value_sets", system.partition("|")[0]) is not None
-        )
-    return False
 
 
 def _check_display(system: str, code: str, display: str, path: Path, run: Run) -> None:
@@ -71,6 +73,20 @@ def _check_display(system: str, code: str, display: str, path: Path, run: Run) -
 
 def _folded(text: str) -> str:
     return " ".join(text.split()).casefold()
+
+
+def check_code(value: Any, path: Path, _node: Node, spec: Spec, run: Run) -> None:
+    """A code whose required value set cannot be listed (media types), and languages, which have a form (BCP 47)."""
+    if spec.binding is None or spec.codes is not None:
+        return
+    strength, value_set = spec.binding.strength, spec.binding.value_set
+    if value_set.startswith(LANGUAGE_SET):
+        if not SHAPES[LANGUAGES](value):
+            run.report(
+                "HT-VAL-31", path, value=value[:80], value_set="http://hl7.org/fhir/ValueSet/all-languages"
+            )
+    elif strength in ("required", "extensible"):
+        check_bound(value, "code", strength, value_set, path, run)
 
 
 def is_coded(spec: Spec) -> bool:
@@ -136,6 +152,22 @@ def _ucum_is_valid(code: str) -> bool:
     from terminology.ucum import is_valid
 
     return is_valid(code)
+
+
+def is_simple_quantity(spec: Spec) -> bool:
+    return any(url.endswith("/SimpleQuantity") for ref in spec.element.types for url in ref.profiles)
+
+
+def check_simple_quantity(node: Node, run: Run) -> None:
+    """sqty-1: a SimpleQuantity has no comparator (datatypes.html#SimpleQuantity)."""
+    if "comparator" in node.value:
+        run.report(
+            "HT-VAL-30",
+            node.path,
+            key="sqty-1",
+            human="The comparator is not used on a SimpleQuantity",
+            expression="comparator.empty()",
+        )
 
 
 def check_quantity(node: Node, run: Run) -> None:

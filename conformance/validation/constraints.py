@@ -10,6 +10,7 @@ from functools import cache
 
 from conformance.definitions import Constraint, constraints, structure
 from conformance.validation.run import Node, Run
+from terminology.fhirjson import Json
 from terminology.issues import FhirError
 
 ConstraintCheck = Callable[[Node, Run], None]
@@ -22,6 +23,25 @@ BY_HAND = frozenset(
 ERRATA = {
     "que-12": "enableWhen.count() > 1 implies enableBehavior.exists()",
     "que-7": "operator = 'exists' implies (answer is boolean)",
+}
+# The hottest invariants, by key and type: when one of these says yes, the expression would say so too (measured: it takes
+# 6 µs, these take 0.1). A no decides nothing. tests/properties/test_constraint_properties.py holds both together.
+PLAINLY_MET: dict[tuple[str, str], Callable[[Json], bool]] = {
+    ("per-1", "Period"): lambda value: "start" not in value or "end" not in value,
+    ("cpt-2", "ContactPoint"): lambda value: "system" in value or not value.keys() & {"value", "_value"},
+    ("qty-3", "Quantity"): lambda value: "system" in value or not value.keys() & {"code", "_code"},
+    ("rng-2", "Range"): lambda value: "low" not in value or "high" not in value,
+    ("att-1", "Attachment"): lambda value: "contentType" in value or not value.keys() & {"data", "_data"},
+    ("obs-6", "Observation"): lambda value: "dataAbsentReason" not in value,
+    ("obs-7", "Observation"): lambda value: "component" not in value,
+    ("obs-3", "Observation.referenceRange"): lambda value: (
+        not value.keys().isdisjoint({"low", "high", "text"})
+    ),
+    ("pat-1", "Patient.contact"): lambda value: (
+        not value.keys().isdisjoint({"name", "telecom", "address", "organization"})
+    ),
+    ("bdl-5", "Bundle.entry"): lambda value: not value.keys().isdisjoint({"resource", "request", "response"}),
+    ("bdl-8", "Bundle.entry"): lambda value: "/_history/" not in str(value.get("fullUrl", "")),
 }
 _log = logging.getLogger(__name__)
 
@@ -53,8 +73,11 @@ def _rules(numbers: tuple[int, ...]) -> list[Constraint]:
 def check(constraint: Constraint, path: str) -> ConstraintCheck:
     """Return a check of one invariant on values of the type or element at `path`; it is compiled at first use."""
     is_met: list[Callable[[Node, Run], bool]] = []
+    is_plain = PLAINLY_MET.get((constraint.key, path))
 
     def run_check(node: Node, run: Run) -> None:
+        if is_plain is not None and is_plain(node.value):
+            return
         if not is_met:
             is_met.append(_compiled(constraint, path))
         if not is_met[0](node, run):

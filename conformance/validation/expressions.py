@@ -5,6 +5,7 @@ from typing import Any
 from conformance.fhirpath import Expression, Host, compile
 from conformance.validation.references import resolve
 from conformance.validation.run import Run, Scope
+from terminology.fhirjson import Json
 
 
 def expression(text: str, path: str | None) -> Expression:
@@ -12,18 +13,27 @@ def expression(text: str, path: str | None) -> Expression:
     return compile(text, path, strict=False)
 
 
-def holds(text: str, path: str | None, value: Any, scope: Scope, run: Run, extra: Any = None) -> bool:
+def holds(
+    text: str,
+    path: str | None,
+    value: Any,
+    scope: Scope,
+    run: Run,
+    extra: Any = None,
+    variables: Json | None = None,
+) -> bool:
     """Tell whether an invariant is met by a value that stands in the scope's resource.
 
-    Raises FhirError when the expression cannot be read or evaluated.
+    An empty result counts as met: the specification has invariants such as bdl-8 that yield nothing where there is
+    nothing to check. Raises FhirError when the expression cannot be read or evaluated.
     """
-    found = expression(text, path)
-    return found.holds(
+    return not expression(text, path).is_broken(
         value,
         extra=extra,
         host=host_of(scope, run),
         resource=scope.resource,
         rootResource=scope.host.resource,
+        **(variables or {}),
     )
 
 

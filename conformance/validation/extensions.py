@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 from conformance.definitions import base_types
 from conformance.validation.path import Path
+from conformance.validation.profile_tree import Profile
 from conformance.validation.run import Node, Run
+from terminology.issues import FhirError
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 # Published or reserved for examples and tests; a missing definition here is nobody's mistake.
@@ -19,6 +21,7 @@ _EXAMPLES = (
     "http://hl7.org/fhir/StructureDefinition/",
     "http://terminology.hl7.org/",
 )
+_MATURITY = "http://hl7.org/fhir/StructureDefinition/structuredefinition-"
 _CROSS_VERSION = re.compile(r"http://hl7\.org/fhir/[1-6]\.[0-9]+/StructureDefinition/extension-\S+")
 
 
@@ -47,6 +50,8 @@ def check_extension(node: Node, run: Run) -> None:
         return
     _check_modifier(url, known.is_modifier, node, run)
     _check_context(url, known.context, node, run)
+    _check_invariants(url, known.context_invariants, node, run)
+    _check_parts(known, node, run)
 
 
 def _unknown(url: str, node: Node, run: Run) -> None:
@@ -88,8 +93,44 @@ def _check_context(url: str, contexts: list[tuple[str, str]], node: Node, run: R
             return
         if kind == "fhirpath" and _selects(expression, holder, run):
             return
+    # HL7 itself puts the marks of maturity on every canonical resource, whatever 4.0.1 says of their context.
+    if url.startswith(_MATURITY) and "CanonicalResource" in names:
+        return
     allowed = ", ".join(expression for _, expression in contexts)
     run.report("HT-VAL-61", node.path, url=url[:200], allowed=allowed)
+
+
+def _check_invariants(url: str, invariants: list[str], node: Node, run: Run) -> None:
+    """structuredefinition.html#contextInvariant: evaluated on the extension, %extension is the extension itself."""
+    from conformance.validation.expressions import holds
+
+    holder = node.parent
+    for text in invariants if holder is not None else ():
+        assert holder is not None
+        try:
+            is_met = holds(
+                text, holder.table.path, holder.value, holder.scope, run, variables={"extension": node.value}
+            )
+        except FhirError:
+            continue
+        if not is_met:
+            run.report("HT-VAL-77", node.path, url=url[:200], expression=text)
+
+
+def _check_parts(known: Profile, node: Node, run: Run) -> None:
+    """The short-named parts of a complex extension are those of its definition."""
+    rule = known.root.children.get("extension")
+    names = {
+        str(part.children["url"].value[1])
+        for part in (rule.slices.values() if rule is not None else ())
+        if "url" in part.children and part.children["url"].value is not None
+    }
+    if not names:
+        return
+    for part, path in node.objects("extension"):
+        name = part.get("url")
+        if isinstance(name, str) and ":" not in name and name not in names:
+            run.report("HT-VAL-76", path, name=name[:80], url=known.url, names=", ".join(sorted(names)))
 
 
 def _names(holder: Node) -> Iterator[str]:
@@ -97,14 +138,14 @@ def _names(holder: Node) -> Iterator[str]:
     spec = holder.spec
     if spec is None:
         yield from base_types(holder.type)
+        yield "Element"  # defining-extensions.html#context: the widest context, resources included
         # R5 names for what R4 has without a common type: resources with a canonical URL.
         if "url" in holder.table.children:
             yield from ("CanonicalResource", "MetadataResource")
         return
     yield from base_types(spec.type)
     yield "Element"
-    if spec.type == "BackboneElement":
-        yield holder.table.path
+    yield holder.table.path
     owner = holder.parent
     name = spec.element.name.removesuffix("[x]")
     trail = name
@@ -123,7 +164,6 @@ def _names(holder: Node) -> Iterator[str]:
 def _selects(expression: str, holder: Node, run: Run) -> bool:
     """Tell whether a FHIRPath context finds the holder; when it cannot be evaluated, nothing is refused."""
     from conformance.validation.expressions import evaluate
-    from terminology.issues import FhirError
 
     scope = holder.scope
     try:

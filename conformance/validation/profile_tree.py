@@ -112,6 +112,7 @@ class Profile:
     root: Rule
     version: str | None = None
     context: list[tuple[str, str]] = field(default_factory=list)
+    context_invariants: list[str] = field(default_factory=list)
     imposed: list[str] = field(default_factory=list)
     problems: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -141,8 +142,13 @@ def from_core(row: Structure) -> Profile:
         _take_element(rule, element)
         # Where the core type's tree has no such element, the profile reaches into a data type: all of it is its own.
         rule.own = base is not None and (before is None or _differs(element, before))
+    if base is None:
+        # The rules of a type itself are checked with the type (constraints.py).
+        for rule in root.walk():
+            rule.constraints = []
     leave_to_base(root, base)
-    return Profile(row.url, row.name, row.type, root, None, [tuple(pair) for pair in row.context])  # type: ignore[misc]  # pairs
+    context = [(kind, expression) for kind, expression in row.context]
+    return Profile(row.url, row.name, row.type, root, None, context, list(row.context_invariants))
 
 
 def _differs(element: Element, base: Element) -> bool:
@@ -226,7 +232,6 @@ def _rule_differs(rule: Rule, base: Rule) -> bool:
         or rule.slicing is not None
         or bool(rule.limits)
         or rule.max_length is not None
-        or bool({row.key for row in rule.constraints} - {row.key for row in base.constraints})
     )
 
 
@@ -239,6 +244,7 @@ def lay_over(base: Profile, resource: Json, expand: Any) -> Profile:
     profile.root = base.root.copy()
     profile.imposed = [*base.imposed, *(url for url in profile.imposed if url not in base.imposed)]
     profile.context = profile.context or list(base.context)
+    profile.context_invariants = [*base.context_invariants, *profile.context_invariants]
     trail: dict[str, str] = {}
     differential = resource.get("differential")
     for row in differential.get("element", ()) if isinstance(differential, dict) else ():
@@ -254,7 +260,20 @@ def lay_over(base: Profile, resource: Json, expand: Any) -> Profile:
             )
             continue
         rule = _place(profile.root, identifier, expand, profile.problems)
+        before = (rule.min, rule.max, rule.has_min or not rule.slice_name)
         take_json(rule, row)
+        if before[2] and (
+            rule.min < before[0] or (before[1] is not None and (rule.max is None or rule.max > before[1]))
+        ):
+            wide = f"{before[0]}..{'*' if before[1] is None else before[1]}"
+            profile.problems.append(("HT-VAL-145", {"path": identifier, "base": wide}))
+            # A profile can only narrow: what it widens stays as it was.
+            rule.min = max(rule.min, before[0])
+            rule.max = (
+                before[1]
+                if rule.max is None or (before[1] is not None and rule.max > before[1])
+                else rule.max
+            )
         rule.own = True
     return profile
 
@@ -280,6 +299,7 @@ def _empty(resource: Json) -> Profile:
         root,
         version if isinstance(version, str) else None,
         contexts,
+        [row for row in resource.get("contextInvariant", ()) if isinstance(row, str)],
         imposed,
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from conformance.fhirpath import parse
 from conformance.validation.codes import SNOMED, core_resource
+from conformance.validation.codings import is_value_set
 from conformance.validation.path import Path
 from conformance.validation.run import Node, Run, objects
 from terminology.fhirjson import Json
@@ -65,6 +66,12 @@ def _check_part(part: Json, path: Path, parameters: set[str], run: Run) -> None:
         return
     if not _ABSOLUTE.fullmatch(system):
         run.report("HT-VAL-180", path, system=system[:200])
+        return
+    if is_value_set(system, run):
+        run.report("HT-VAL-37", Path(path, "system"), system=system[:200])
+        return
+    if run.registry.is_supplement(system):
+        run.report("HT-VAL-38", Path(path, "system"), system=system[:200])
         return
     for row, where in objects(part, "concept", path):
         code = row.get("code")
