@@ -242,7 +242,15 @@ class Checker:
             if not row.expression:
                 continue
             try:
-                is_met = holds(row.expression, item.table_path, item.value, scope, self.run, item.extra)
+                is_met = holds(
+                    row.expression,
+                    item.table_path,
+                    item.value,
+                    scope,
+                    self.run,
+                    item.extra,
+                    empty_is_met=False,
+                )
             except FhirError as problem:
                 self.report(
                     "HT-VAL-91", item.path, profile, "warning", key=row.key, problem=str(problem)[:200]
