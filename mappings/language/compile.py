@@ -14,15 +14,18 @@ from typing import Any
 from conformance.definitions import is_resource
 from mappings.hl7v2.message import NULL, Message
 from mappings.language.converters import Context, Sender
-from mappings.language.document import Document, Listing, ResourceRule, Text, Yaml, plain
+from mappings.language.document import Document, ResourceRule
+from mappings.language.emit import Generated
 from mappings.language.errors import problem
 from mappings.language.expression import Constant, Node, Sum
-from mappings.language.generate import Generated, Generator, Plan
+from mappings.language.generate import Generator, Plan
 from mappings.language.measure import measure
 from mappings.language.result import Result, Rule, Unmapped, Write
-from mappings.language.runtime import Binder, TracingBinder, message_instant
+from mappings.language.runtime import Binder, message_instant
 from mappings.language.sources import Level, Source, SourceError, open_source
 from mappings.language.targets import Checker
+from mappings.language.trace import TracingBinder
+from mappings.language.yaml_tree import Listing, Text, Yaml, plain
 from terminology.issues import InvalidInput, Issue
 from terminology.translate import Translator
 

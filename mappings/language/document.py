@@ -7,74 +7,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from mappings.language.errors import problem
+from mappings.language.yaml_tree import Block, Listing, Place, Text, Yaml, merge_blocks, read_yaml
 from terminology.issues import InvalidInput, Issue
 
 FILE_LIMIT = 1_000_000
-NODE_LIMIT = 100_000
-
-
-@dataclass(frozen=True)
-class Place:
-    """A line of a file: "lab-oru-r01.yaml:31"."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
-
-
-@dataclass(frozen=True)
-class Text:
-    """A scalar as written; `is_plain`: without quotes, so that true, 3 and null may mean themselves."""
-
-    text: str
-    place: Place
-    is_plain: bool = True
-
-    @property
-    def is_null(self) -> bool:
-        return self.is_plain and self.text in ("", "~", "null", "Null", "NULL")
-
-    @property
-    def value(self) -> str | bool | int | Decimal | None:
-        """true, false, numbers and null when unquoted; the text otherwise."""
-        if not self.is_plain:
-            return self.text
-        if self.is_null:
-            return None
-        if self.text in ("true", "false"):
-            return self.text == "true"
-        if re.fullmatch(r"-?(?:0|[1-9]\d*)", self.text):
-            return int(self.text)
-        if re.fullmatch(r"-?(?:0|[1-9]\d*)\.\d+", self.text):
-            return Decimal(self.text)
-        return self.text
-
-
-@dataclass(frozen=True)
-class Block:
-    """A YAML mapping; `places`: where each key stands."""
-
-    entries: dict[str, "Yaml"]
-    place: Place
-    places: dict[str, Place]
-
-
-@dataclass(frozen=True)
-class Listing:
-    items: tuple["Yaml", ...]
-    place: Place
-
-
-Yaml = Text | Block | Listing
 
 
 @dataclass(frozen=True)
@@ -166,7 +105,7 @@ def read_document(body: bytes, *, file: str, path: Path | None = None) -> Docume
     """Return a map file as written. Raises InvalidInput with every problem found (HT-MAP-01…)."""
     if len(body) > FILE_LIMIT:
         raise InvalidInput([problem("HT-MAP-01", Place(file, 1), reason=f"more than {FILE_LIMIT} bytes")])
-    tree = _read_yaml(body, file)
+    tree = read_yaml(body, file)
     issues: list[Issue] = []
     if not isinstance(tree, Block):
         raise InvalidInput([problem("HT-MAP-01", Place(file, 1), reason="the file is no YAML mapping")])
@@ -257,74 +196,8 @@ def extend(base: Document, overlay: Document) -> Document:
     )
 
 
-def merge_blocks(base: Block, overlay: Block) -> Block:
-    """Return `base` with the entries of `overlay`; blocks merge, everything else is replaced, null removes."""
-    entries, places = dict(base.entries), dict(base.places)
-    for key, value in overlay.entries.items():
-        old = entries.get(key)
-        places[key] = overlay.places[key]
-        if isinstance(value, Text) and value.is_null:
-            entries.pop(key, None)
-        elif isinstance(value, Block) and isinstance(old, Block):
-            entries[key] = merge_blocks(old, value)
-        else:
-            entries[key] = value
-    return Block(entries, base.place, places)
-
-
 def _without_nulls(options: dict[str, Text]) -> dict[str, Text]:
     return {key: value for key, value in options.items() if not value.is_null}
-
-
-def plain(node: Yaml) -> Any:
-    """Return the JSON value of a YAML part (a record of a test, an expected value)."""
-    if isinstance(node, Text):
-        return node.value
-    if isinstance(node, Listing):
-        return [plain(item) for item in node.items]
-    return {key: plain(value) for key, value in node.entries.items()}
-
-
-def _read_yaml(body: bytes, file: str) -> Yaml | None:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        node = yaml.compose(body.decode("utf-8-sig"), Loader=loader)
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            [problem("HT-MAP-01", Place(file, 1), reason=f"not UTF-8: {error.reason}")]
-        ) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or "too deeply nested"
-        place = Place(file, mark.line + 1 if mark else 1)
-        raise InvalidInput([problem("HT-MAP-01", place, reason=str(reason))]) from None
-    return _Converter(file).convert(node) if node is not None else None
-
-
-class _Converter:
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.count = 0
-
-    def convert(self, node: yaml.Node) -> Yaml:
-        self.count += 1
-        place = Place(self.file, node.start_mark.line + 1)
-        if self.count > NODE_LIMIT:
-            raise InvalidInput([problem("HT-MAP-01", place, reason=f"more than {NODE_LIMIT} values")])
-        if isinstance(node, yaml.MappingNode):
-            entries: dict[str, Yaml] = {}
-            places: dict[str, Place] = {}
-            for key, value in node.value:
-                name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
-                where = Place(self.file, key.start_mark.line + 1)
-                if name in entries:
-                    raise InvalidInput([problem("HT-MAP-04", where, key=name)])
-                entries[name] = self.convert(value)
-                places[name] = where
-            return Block(entries, place, places)
-        if isinstance(node, yaml.SequenceNode):
-            return Listing(tuple(self.convert(item) for item in node.value), place)
-        return Text(str(node.value), place, is_plain=not getattr(node, "style", None))
 
 
 def _known(block: Block, keys: set[str], issues: list[Issue]) -> None:

@@ -6,28 +6,14 @@ every element, the map line and the source fields (docs/mapping.md, "Preview").
 """
 
 import re
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any
 
-from mappings.language.converters import Converter, find_converter
-from mappings.language.document import Place
-from mappings.language.expression import (
-    And,
-    Compare,
-    Constant,
-    Either,
-    Field,
-    Node,
-    Not,
-    Or,
-    Pipe,
-    Ref,
-    Sum,
-    When,
-)
+from mappings.language.emit import ExpressionWriter, Generated, fields_of, label_of
+from mappings.language.expression import Constant, Node, Ref
 from mappings.language.sources import Level, Source, SourceError
 from mappings.language.targets import Items, Line, Object, Target, Value, refs_of
+from mappings.language.yaml_tree import Place
 
 # Types whose empty value is None only: False and 0 are values.
 _FALSY = {"boolean", "integer", "decimal", "positiveInt", "unsignedInt"}
@@ -52,42 +38,20 @@ class Plan:
     namespace: str = ""
 
 
-@dataclass
-class Site:
-    """One use of a converter: what the run time binds to the name `c3` of the generated code."""
-
-    converter: Converter
-    arguments: tuple[Any, ...]
-    label: str
-    place: Place | None = None
-
-
-@dataclass
-class Generated:
-    code: str
-    sites: list[Site] = field(default_factory=list)
-    constants: list[Any] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
-
-
-class Generator:
+class Generator(ExpressionWriter):
     """`source` parses nothing any more here; it only turns paths into expressions."""
 
     def __init__(
         self, plans: list[Plan], source: Source, root: Level, namespace: Node | None, *, traced: bool
     ) -> None:
+        super().__init__(source, traced=traced)
         self.plans = plans
-        self.source = source
         self.root = root
         self.namespace = namespace
-        self.traced = traced
         self.by_name = {plan.name: plan for plan in plans}
-        self.made = Generated("")
         self.count = 0
         # Lists of references that must be collected: (resource, key of the level that reads them).
         self.collected: dict[tuple[str, tuple[str, ...]], str] = {}
-        self.label = ""
-        self.place: Place | None = None
 
     def generate(self) -> Generated:
         """Return the code of `build(b)`, which returns `run(g0, x)`; SourceError when a path has no meaning."""
@@ -95,7 +59,7 @@ class Generator:
         body = [*self._level(self.root)]
         names = ", ".join(f"*out_{plan.variable}" for plan in self.plans)
         outs = [f"out_{plan.variable} = []" for plan in self.plans]
-        space = self._text(self.namespace, self.root) if self.namespace is not None else "''"
+        space = self.text(self.namespace, self.root) if self.namespace is not None else "''"
         head = [
             "ids = set()",
             "recency = default_recency(x)",
@@ -133,9 +97,9 @@ class Generator:
         """Find which references are read from outside the loop that makes them."""
         for plan in self.plans:
             for ref in refs_of(plan.body):
-                self._where(ref, plan.level)
+                self.where(ref, plan.level)
 
-    def _where(self, ref: Ref, level: Level) -> str:
+    def where(self, ref: Ref, level: Level) -> str:
         """Return the variable that a `ref` or `refs` reads at `level`."""
         target = self.by_name[ref.name]
         chain = level.chain()
@@ -206,7 +170,7 @@ class Generator:
                 continue
             self.count += 1
             variable = f"v{self.count}"
-            inner.append(f"{variable} = {self._text(node, level)}")
+            inner.append(f"{variable} = {self.text(node, level)}")
             parts.append(f"str(len({variable})) + ':' + {variable}")
             if not is_optional:
                 required.append(variable)
@@ -242,11 +206,11 @@ class Generator:
 
     def _exists(self, plan: Plan) -> str | None:
         if plan.when is not None:
-            return self._condition(plan.when, plan.level)
+            return self.condition(plan.when, plan.level)
         anchors = [
             anchor
             for node, _ in plan.parts
-            for path in _fields(node)
+            for path in fields_of(node)
             if (anchor := self.source.anchor(path, plan.level)) is not None
         ]
         unique = list(dict.fromkeys(anchors))
@@ -260,7 +224,7 @@ class Generator:
         lines: list[str] = []
         when = "recency"
         if plan.recency is not None:
-            lines.append(f"moment = {self._code(plan.recency, level)} or recency")
+            lines.append(f"moment = {self.code(plan.recency, level)} or recency")
             when = "moment"
         self.count += 1
         variable = f"o{self.count}"
@@ -305,13 +269,13 @@ class Generator:
         return lines
 
     def _line(self, target: Target, line: Line, owner: str, level: Level) -> list[str]:
-        self.label, self.place = _label(line.node, target.name), line.place
+        self.label, self.place = label_of(line.node, target.name), line.place
         lines = ["start()"] if self.traced else []
         node, place = line.node, line.place
         if isinstance(node, Constant):
-            value = self._constant(node)
+            value = self.constant(node)
             return lines + self._set(owner, target.name, f"[{value}]" if target.repeats else value, place)
-        code = self._code(node, level)
+        code = self.code(node, level)
         if not target.type:
             stem = target.name.removesuffix("[x]")
             lines.append(f"if (v := {code}):")
@@ -320,7 +284,7 @@ class Generator:
             if self.traced:
                 lines.append(f"    mark({owner}, n, {self._place(place)})")
             return lines
-        is_list = self._is_list(node)
+        is_list = self.is_list(node)
         test = "is not None" if target.type in _FALSY and not is_list else ""
         lines.append(f"if (v := {code}) {test}:" if test else f"if v := {code}:")
         value = "v" if is_list or not target.repeats else "[v]"
@@ -349,21 +313,21 @@ class Generator:
             inner += ["    " + line for line in use(variable)]
         lines += inner
         if value.when is not None:
-            return [f"if {self._condition(value.when, level)}:", *("    " + line for line in lines)]
+            return [f"if {self.condition(value.when, level)}:", *("    " + line for line in lines)]
         return lines
 
     def _item(self, item: Value, target: Target, items: str, level: Level) -> list[str]:
         """Return the lines that append to the list `items`."""
         if isinstance(item, Line):
-            self.label, self.place = _label(item.node, target.name), item.place
+            self.label, self.place = label_of(item.node, target.name), item.place
             lines = ["start()"] if self.traced else []
             place = f"mark_items({items}, {self._place(item.place)})" if self.traced else ""
             if isinstance(item.node, Constant):
-                lines.append(f"{items}.append({self._constant(item.node)})")
+                lines.append(f"{items}.append({self.constant(item.node)})")
                 return [*lines, place] if place else lines
-            code = self._code(item.node, level)
-            action = f"{items}.extend(v)" if self._is_list(item.node) else f"{items}.append(v)"
-            test = " is not None" if target.type in _FALSY and not self._is_list(item.node) else ""
+            code = self.code(item.node, level)
+            action = f"{items}.extend(v)" if self.is_list(item.node) else f"{items}.append(v)"
+            test = " is not None" if target.type in _FALSY and not self.is_list(item.node) else ""
             lines.append(f"if (v := {code}){test}:")
             lines.append(f"    {action}")
             return [*lines, "    " + place] if place else lines
@@ -381,131 +345,6 @@ class Generator:
             assert inner.parent is not None
             inner = inner.parent
         return lines
-
-    # Expressions
-
-    def _constant(self, node: Constant) -> str:
-        if isinstance(node.value, Decimal):
-            self.made.constants.append(node.value)
-            return f"k{len(self.made.constants) - 1}"
-        return repr(node.value)
-
-    def _is_list(self, node: Node) -> bool:
-        if isinstance(node, Field):
-            return self.source.is_all(node.path)
-        if isinstance(node, Ref):
-            return node.is_all
-        if isinstance(node, Pipe):
-            converter = _converter(node)
-            return converter.returns_list or (self._is_list(node.subject) and not converter.takes_all)
-        if isinstance(node, When):
-            return self._is_list(node.value)
-        return isinstance(node, Either) and any(self._is_list(part) for part in node.parts)
-
-    def _code(self, node: Node, level: Level) -> str:
-        """Return the expression of a value: falsy or None when there is none."""
-        if isinstance(node, Constant):
-            return self._constant(node)
-        if isinstance(node, Field):
-            if self.source.is_all(node.path):
-                return self.source.texts(node.path, level)
-            return self.source.text(node.path, level)
-        if isinstance(node, Ref):
-            return self._ref(node, level)
-        if isinstance(node, Either):
-            return "(" + " or ".join(self._code(part, level) for part in node.parts) + ")"
-        if isinstance(node, Sum):
-            return self._text(node, level)
-        if isinstance(node, When):
-            empty = "()" if self._is_list(node.value) else "None"
-            return (
-                f"({self._code(node.value, level)} if {self._condition(node.condition, level)} else {empty})"
-            )
-        if isinstance(node, Pipe):
-            return self._pipe(node, level)
-        return self._condition(node, level)
-
-    def _ref(self, node: Ref, level: Level) -> str:
-        variable = self._where(node, level)
-        if node.is_all:
-            return f"told_all({variable})" if self.traced else variable
-        code = variable if variable.startswith("ref_") else f"({variable}[0] if {variable} else None)"
-        return f"told({code})" if self.traced else code
-
-    def _text(self, node: Node, level: Level) -> str:
-        """Return the expression of a text: "" when there is none."""
-        if isinstance(node, Constant):
-            return repr(str(node.value))
-        if isinstance(node, Field):
-            return self.source.text(node.path, level)
-        if isinstance(node, Either):
-            return "(" + " or ".join(self._text(part, level) for part in node.parts) + ")"
-        if isinstance(node, Sum):
-            parts = "".join(f"{self._text(part, level)}, " for part in node.parts)
-            return f"joined(({parts}), {tuple(not isinstance(part, Constant) for part in node.parts)!r})"
-        if isinstance(node, When):
-            return f"({self._text(node.value, level)} if {self._condition(node.condition, level)} else '')"
-        if isinstance(node, Pipe):
-            return f"as_text({self._pipe(node, level)})"
-        raise SourceError("a condition or reference has no text")
-
-    def _pipe(self, node: Pipe, level: Level) -> str:
-        converter = _converter(node)
-        self.made.sites.append(Site(converter, node.arguments, self.label, self.place))
-        call = f"c{len(self.made.sites) - 1}"
-        site = self.made.sites[-1]
-        site.label = _label(node, self.label)
-        subject = node.subject
-        if self._is_list(subject) or converter.takes_all:
-            values = self._list(subject, level, converter)
-            if converter.takes_all:
-                return f"{call}({values}, x)"
-            helper = "flattened" if converter.returns_list else "converted"
-            if self.traced:
-                return f"{helper}({call}, {values}, x)"
-            return f"({helper}({call}, p, x) if (p := {values}) else ())"
-        value = self._input(subject, level, converter)
-        return f"{call}({value}, x)" if self.traced else f"({call}(p, x) if (p := {value}) else None)"
-
-    def _input(self, node: Node, level: Level, converter: Converter) -> str:
-        """Return what one call of a converter gets: raw for datatype converters, text for those that take text."""
-        if isinstance(node, Field) and (not converter.takes_text or self.source.is_whole(node.path)):
-            return self.source.raw(node.path, level, converter.reads)
-        if isinstance(node, Either):
-            return "(" + " or ".join(self._input(part, level, converter) for part in node.parts) + ")"
-        if isinstance(node, When):
-            value = self._input(node.value, level, converter)
-            return f"({value} if {self._condition(node.condition, level)} else None)"
-        return self._code(node, level)
-
-    def _list(self, node: Node, level: Level, converter: Converter) -> str:
-        if isinstance(node, Field):
-            if converter.takes_text and not self.source.is_whole(node.path):
-                return self.source.texts(node.path, level)
-            return self.source.raws(node.path, level, converter.reads)
-        if isinstance(node, Either):
-            return "(" + " or ".join(self._list(part, level, converter) for part in node.parts) + ")"
-        if isinstance(node, When):
-            value = self._list(node.value, level, converter)
-            return f"({value} if {self._condition(node.condition, level)} else ())"
-        code = self._code(node, level)
-        return code if self._is_list(node) else f"as_list({code})"
-
-    def _condition(self, node: Node, level: Level) -> str:
-        if isinstance(node, And):
-            return "(" + " and ".join(self._condition(part, level) for part in node.parts) + ")"
-        if isinstance(node, Or):
-            return "(" + " or ".join(self._condition(part, level) for part in node.parts) + ")"
-        if isinstance(node, Not):
-            return f"(not {self._condition(node.part, level)})"
-        if isinstance(node, Compare):
-            operands = "(" + "".join(f"{self._text(part, level)}, " for part in node.operands) + ")"
-            if self._is_list(node.subject):
-                return f"any_in({self._code(node.subject, level)}, {operands})"
-            return f"({self._text(node.subject, level)} in {operands})"
-        if isinstance(node, Field):
-            return self.source.present(node.path, level)
-        return self._code(node, level)
 
     def _place(self, place: Place) -> int:
         if place not in self.made.places:
@@ -551,30 +390,6 @@ _SOURCE_NAMES = (
 
 def _tagged(text: str) -> str:
     return f"{len(text)}:{text}"
-
-
-def _converter(node: Pipe) -> Converter:
-    found = find_converter(node.converter)
-    assert found is not None, "checked when the map was compiled"
-    return found
-
-
-def _fields(node: Node) -> list[Any]:
-    """Return the paths of an expression."""
-    if isinstance(node, Field):
-        return [node.path]
-    if isinstance(node, Either | Sum | And | Or):
-        return [path for part in node.parts for path in _fields(part)]
-    if isinstance(node, Pipe):
-        return _fields(node.subject)
-    if isinstance(node, When):
-        return _fields(node.value)
-    return []
-
-
-def _label(node: Node, otherwise: str) -> str:
-    """Return the source fields of an expression for messages: "OBX-14 or OBR-7"."""
-    return " or ".join(dict.fromkeys(str(path) for path in _fields(node))) or otherwise
 
 
 def _frozen(value: Value) -> Any:

@@ -7,21 +7,13 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from mappings.language.calls import Known, cached_call, plain_call, table_call
 from mappings.language.converters import Context
-from mappings.language.document import Place
-from mappings.language.generate import Generated, Site
-from mappings.language.result import Entry, Leaf, Rule, Unmapped
-from terminology.fhirjson import Json
+from mappings.language.emit import Generated
+from mappings.language.result import Entry, Rule
 from terminology.issues import Issue
 
-# Numbers of patients and orders do not come back; codes, units and names of doctors do.
-_CACHE_LIMIT, _SENDER_CACHE_LIMIT = 5_000, 1_000
-# A document in OBX-5 is not worth remembering.
-_KEY_LIMIT = 500
 _blake2b = hashlib.blake2b
-
-# A remembered result: the value, and the notes and made resources that come with it (None: nothing).
-_Known = tuple[Any, tuple[tuple[Issue | Unmapped, ...], tuple[tuple[str, tuple[str, ...], Json], ...]] | None]
 
 
 class Binder:
@@ -47,7 +39,7 @@ class Binder:
         self.fields = fields
         self.functions = fields.functions()
         self.tables = tables
-        self._memories: dict[tuple[Any, ...], dict[Any, _Known]] = {}
+        self._memories: dict[tuple[Any, ...], dict[Any, Known]] = {}
         self.Entry = Entry
         self.hashed = hashed
         self.loose = loose
@@ -67,101 +59,11 @@ class Binder:
         """Return the function (value, context) → result of one use of a converter."""
         site = self.sites[number]
         if site.converter.name == "table":
-            return _table_call(self.tables[str(site.arguments[0])], str(site.arguments[0]), site.label)
+            return table_call(self.tables[str(site.arguments[0])], str(site.arguments[0]), site.label)
         if site.converter.is_cached:
             key = (site.converter.name, site.arguments)
-            return _cached_call(site, self._memories.setdefault(key, {}))
-        return _plain_call(site)
-
-
-class TracingBinder(Binder):
-    """The same for previews: every element set is noted with its map line and the fields read for it."""
-
-    def __init__(self, generated: Generated, *arguments: Any) -> None:
-        super().__init__(generated, *arguments)
-        self.places = generated.places
-        self.log: list[str] = self.fields.log
-        self.marks: dict[tuple[int, str | int], tuple[Place, tuple[str, ...]]] = {}
-        self.keys: dict[str, tuple[Place, tuple[str, ...]]] = {}
-        self.removed: list[str] = []
-        self.owner: Any = None
-        # Keeps every marked container alive, so that no id() is used twice.
-        self.held: list[Any] = []
-
-    def site(self, number: int) -> Callable[[Any, Context], Any]:
-        call = super().site(number)
-
-        def told(value: Any, context: Context) -> Any:
-            return call(self.fields.plain(value), context)
-
-        return told
-
-    def start(self) -> None:
-        self.log.clear()
-        if hasattr(self.fields, "nulls"):
-            self.fields.nulls = 0
-
-    def _sources(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(label for label in self.log if label))
-
-    def mark(self, owner: Any, key: str | int, place: int) -> None:
-        self.held.append(owner)
-        self.marks[id(owner), key] = (self.places[place], self._sources())
-
-    def mark_items(self, items: list[Any], place: int) -> None:
-        """Mark the items appended since the last mark of this list."""
-        for number in range(len(items) - 1, -1, -1):
-            if (id(items), number) in self.marks:
-                break
-            self.mark(items, number, place)
-
-    def made(self, reference: dict[str, str], place: int) -> None:
-        self.keys[reference["reference"]] = (self.places[place], self._sources())
-
-    def begin(self, resource: dict[str, Any], reference: dict[str, str], place: int) -> None:
-        self.start()
-        self.removed = []
-        self.owner = resource
-        self.mark(resource, "resourceType", place)
-        self.marks[id(resource), "id"] = self.keys[reference["reference"]]
-
-    def told(self, reference: dict[str, str] | None) -> dict[str, str] | None:
-        if reference is not None:
-            self.log.extend(self.keys[reference["reference"]][1])
-        return reference
-
-    def told_all(self, references: list[dict[str, str]]) -> list[dict[str, str]]:
-        for reference in references:
-            self.told(reference)
-        return references
-
-    def missing(self, owner: Any, name: str) -> None:
-        """Note an element that is empty because the sender deletes it (HL7 null)."""
-        if owner is self.owner and getattr(self.fields, "nulls", False):
-            self.removed.append(name)
-
-    def cleared(self, context: Context) -> tuple[str, ...]:
-        return tuple(self.removed)
-
-    def leaves(self, entries: Sequence[Entry]) -> list[Leaf]:
-        """Return every value of the entries with its line and fields."""
-        found: list[Leaf] = []
-        nowhere = (Place("?", 0), ())
-
-        def walk(value: Any, path: str, number: int, origin: tuple[Place, tuple[str, ...]]) -> None:
-            if isinstance(value, dict):
-                for key, part in value.items():
-                    walk(part, f"{path}.{key}", number, self.marks.get((id(value), key), origin))
-            elif isinstance(value, list):
-                for index, part in enumerate(value):
-                    own = self.marks.get((id(value), index), origin)
-                    walk(part, f"{path}[{index}]", number, own)
-            else:
-                found.append(Leaf(number, path, str(origin[0]), origin[1]))
-
-        for number, entry in enumerate(entries):
-            walk(entry.resource, entry.type, number, nowhere)
-        return found
+            return cached_call(site, self._memories.setdefault(key, {}))
+        return plain_call(site)
 
 
 def hashed(key: str) -> str:
@@ -227,139 +129,6 @@ def _content(message: Any) -> str:
     if segments is not None:
         return "\r".join(segment.line for segment in segments)
     return repr(message)
-
-
-def _table_call(rows: dict[str, Any], name: str, label: str) -> Callable[[Any, Context], Any]:
-    otherwise = rows.get("*")
-    get = rows.get
-
-    def call(value: Any, context: Context) -> Any:
-        if value is None or value == "":
-            return None
-        found = get(value)
-        if found is not None:
-            return found
-        if otherwise is None:
-            context.notes.append(Unmapped(f"table {name}", None, str(value), None, label))
-        return otherwise
-
-    return call
-
-
-def _cached_call(site: Site, memory: dict[Any, _Known]) -> Callable[[Any, Context], Any]:
-    converter, arguments, label = site.converter, site.arguments, site.label
-    function, by_sender = converter.function, converter.by_sender
-    place = str(site.place or label)
-    limit = _SENDER_CACHE_LIMIT if by_sender else _CACHE_LIMIT
-    if converter.reads is not None:
-        return _cached_segment_call(site, memory)
-
-    def call(value: Any, context: Context) -> Any:
-        if value is None or value == "":
-            return None
-        try:
-            key = (context.made.origin, value) if by_sender else value
-            known = memory.get(key)
-        except TypeError:
-            # A block of a JSON body has no hash.
-            return function(value, context, *arguments)
-        if known is None:
-            size = len(value) if isinstance(value, str) else 0
-            known = _remember(memory, key, context, function, value, arguments, (place, label), size, limit)
-        elif known[1] is not None:
-            _repeat(known, context, (place, label))
-        return known[0]
-
-    return call
-
-
-def _cached_segment_call(site: Site, memory: dict[Any, _Known]) -> Callable[[Any, Context], Any]:
-    """The same for a converter that takes a whole segment: the fields that it reads are the key."""
-    function, arguments, label = site.converter.function, site.arguments, site.label
-    reads = site.converter.reads or {}
-    place = str(site.place or label)
-
-    def call(segment: Any, context: Context) -> Any:
-        if segment is None:
-            return None
-        fields = segment.fields
-        count = len(fields)
-        key = (segment.name, *[fields[n] if n < count else "" for n in reads.get(segment.name, ())])
-        known = memory.get(key)
-        if known is None:
-            size = sum(map(len, key))
-            known = _remember(memory, key, context, function, segment, arguments, (place, label), size)
-        elif known[1] is not None:
-            _repeat(known, context, (place, label))
-        return known[0]
-
-    return call
-
-
-def _remember(
-    memory: dict[Any, _Known],
-    key: Any,
-    context: Context,
-    function: Callable[..., Any],
-    value: Any,
-    arguments: tuple[Any, ...],
-    at: tuple[str, str],
-    size: int,
-    limit: int = _CACHE_LIMIT,
-) -> _Known:
-    """Call a converter and keep its result with what it told and made."""
-    notes, calls = context.notes, context.made.calls
-    told, made = len(notes), len(calls)
-    context.made.at = at
-    found = function(value, context, *arguments)
-    extras = (tuple(notes[told:]), tuple(calls[made:]))
-    notes[told:] = [_placed(note, at[1]) for note in notes[told:]]
-    known: _Known = (found, extras if extras[0] or extras[1] else None)
-    if size < _KEY_LIMIT:
-        if len(memory) >= limit:
-            memory.clear()
-        # What _repeat adds again carries the field of its own site.
-        memory[str(key) if isinstance(key, str) else key] = known
-    return known
-
-
-def _repeat(known: _Known, context: Context, at: tuple[str, str]) -> None:
-    """Tell and make again what the first call told and made."""
-    extras = known[1]
-    assert extras is not None
-    notes, calls = extras
-    if notes:
-        context.notes.extend(_placed(note, at[1]) for note in notes)
-    if calls:
-        context.made.at = at
-        for type, key, resource in calls:
-            context.made.make(type, key, resource)
-
-
-def _plain_call(site: Site) -> Callable[[Any, Context], Any]:
-    function, arguments, label = site.converter.function, site.arguments, site.label
-    place = str(site.place or label)
-
-    def call(value: Any, context: Context) -> Any:
-        if value is None or value == "":
-            return None
-        notes = context.notes
-        before = len(notes)
-        context.made.at = (place, label)
-        found = function(value, context, *arguments)
-        if len(notes) > before:
-            notes[before:] = [_placed(note, label) for note in notes[before:]]
-        return found
-
-    return call
-
-
-def _placed(note: Issue | Unmapped, label: str) -> Issue | Unmapped:
-    if isinstance(note, Unmapped):
-        return note if note.source else note._replace(source=label)
-    if note.source:
-        return note
-    return Issue(note.code, note.values, note.severity, note.expression, label)
 
 
 def message_instant(text: str | None, context: Context) -> str | None:

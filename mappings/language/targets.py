@@ -11,7 +11,7 @@ from decimal import Decimal
 from conformance.definitions import children, is_subtype, required_codes, structure
 from conformance.definitions.structures import Child, Element
 from mappings.language.converters import converter_names, find_converter
-from mappings.language.document import Block, Listing, Place, ResourceRule, Text, Yaml
+from mappings.language.document import ResourceRule
 from mappings.language.errors import problem
 from mappings.language.expression import (
     And,
@@ -31,6 +31,7 @@ from mappings.language.expression import (
     parse_condition,
     parse_expression,
 )
+from mappings.language.yaml_tree import Block, Listing, Place, Text, Yaml, nest
 from terminology.issues import Issue
 from terminology.tables import domain_names
 
@@ -96,7 +97,7 @@ class Checker:
 
     def resource(self, rule: ResourceRule, type: str, write: str) -> Object:
         """Return the elements of a resource, checked."""
-        nested = _nested(rule.set, self.issues)
+        nested = nest(rule.set, self.issues)
         return self._object(nested, type, type, check_required=write not in _NO_REQUIRED)
 
     def condition(self, text: Text) -> Node | None:
@@ -388,47 +389,6 @@ def refs_of(value: Value) -> list[Ref]:
     if isinstance(value, Items):
         return [ref for item in value.values for ref in refs_of(item)]
     return [ref for target in value.targets for ref in refs_of(target.value)]
-
-
-def _nested(block: Block, issues: list[Issue]) -> Block:
-    """Turn `period.start: x` into `period: {start: x}`, all through."""
-    entries: dict[str, Yaml] = {}
-    places: dict[str, Place] = {}
-    for key, value in block.entries.items():
-        place = block.places[key]
-        value = _nested_value(value, issues)
-        for step in reversed(key.split(".")[1:]):
-            value = Block({step: value}, place, {step: place})
-        name = key.split(".")[0]
-        old = entries.get(name)
-        if old is None:
-            entries[name], places[name] = value, place
-        elif isinstance(old, Block) and isinstance(value, Block):
-            entries[name] = _joined(old, value, issues)
-        else:
-            issues.append(problem("HT-MAP-04", place, key=key))
-    return Block(entries, block.place, places)
-
-
-def _nested_value(value: Yaml, issues: list[Issue]) -> Yaml:
-    if isinstance(value, Block):
-        return _nested(value, issues)
-    if isinstance(value, Listing):
-        return Listing(tuple(_nested_value(item, issues) for item in value.items), value.place)
-    return value
-
-
-def _joined(one: Block, other: Block, issues: list[Issue]) -> Block:
-    entries, places = dict(one.entries), dict(one.places)
-    for key, value in other.entries.items():
-        old = entries.get(key)
-        if isinstance(old, Block) and isinstance(value, Block):
-            entries[key] = _joined(old, value, issues)
-        elif old is not None:
-            issues.append(problem("HT-MAP-04", other.places[key], key=key))
-        else:
-            entries[key], places[key] = value, other.places[key]
-    return Block(entries, one.place, places)
 
 
 def _fits(given: str, wanted: str) -> bool:

@@ -8,9 +8,10 @@ from conformance.definitions import is_resource
 from mappings.hl7v2 import parse
 from mappings.language.compile import Map
 from mappings.language.converters import Sender
-from mappings.language.document import Trial, plain
+from mappings.language.document import Trial
 from mappings.language.errors import problem
 from mappings.language.result import Result
+from mappings.language.yaml_tree import plain
 from terminology.issues import FhirError, Issue
 from terminology.translate import Translator
 

@@ -1,0 +1,150 @@
+"""How converters are called: with a memory of what they gave, and with the field that a problem came from."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mappings.language.converters import Context
+from mappings.language.emit import Site
+from mappings.language.result import Unmapped
+from terminology.fhirjson import Json
+from terminology.issues import Issue
+
+# Numbers of patients and orders do not come back; codes, units and names of doctors do.
+_CACHE_LIMIT, _SENDER_CACHE_LIMIT = 5_000, 1_000
+# A document in OBX-5 is not worth remembering.
+_KEY_LIMIT = 500
+# A remembered result: the value, and the notes and made resources that come with it (None: nothing).
+Known = tuple[Any, tuple[tuple[Issue | Unmapped, ...], tuple[tuple[str, tuple[str, ...], Json], ...]] | None]
+
+
+def table_call(rows: dict[str, Any], name: str, label: str) -> Callable[[Any, Context], Any]:
+    otherwise = rows.get("*")
+    get = rows.get
+
+    def call(value: Any, context: Context) -> Any:
+        if value is None or value == "":
+            return None
+        found = get(value)
+        if found is not None:
+            return found
+        if otherwise is None:
+            context.notes.append(Unmapped(f"table {name}", None, str(value), None, label))
+        return otherwise
+
+    return call
+
+
+def cached_call(site: Site, memory: dict[Any, Known]) -> Callable[[Any, Context], Any]:
+    converter, arguments, label = site.converter, site.arguments, site.label
+    function, by_sender = converter.function, converter.by_sender
+    place = str(site.place or label)
+    limit = _SENDER_CACHE_LIMIT if by_sender else _CACHE_LIMIT
+    if converter.reads is not None:
+        return _cached_segment_call(site, memory)
+
+    def call(value: Any, context: Context) -> Any:
+        if value is None or value == "":
+            return None
+        try:
+            key = (context.made.origin, value) if by_sender else value
+            known = memory.get(key)
+        except TypeError:
+            # A block of a JSON body has no hash.
+            return function(value, context, *arguments)
+        if known is None:
+            size = len(value) if isinstance(value, str) else 0
+            known = _remember(memory, key, context, function, value, arguments, (place, label), size, limit)
+        elif known[1] is not None:
+            _repeat(known, context, (place, label))
+        return known[0]
+
+    return call
+
+
+def _cached_segment_call(site: Site, memory: dict[Any, Known]) -> Callable[[Any, Context], Any]:
+    """The same for a converter that takes a whole segment: the fields that it reads are the key."""
+    function, arguments, label = site.converter.function, site.arguments, site.label
+    reads = site.converter.reads or {}
+    place = str(site.place or label)
+
+    def call(segment: Any, context: Context) -> Any:
+        if segment is None:
+            return None
+        fields = segment.fields
+        count = len(fields)
+        key = (segment.name, *[fields[n] if n < count else "" for n in reads.get(segment.name, ())])
+        known = memory.get(key)
+        if known is None:
+            size = sum(map(len, key))
+            known = _remember(memory, key, context, function, segment, arguments, (place, label), size)
+        elif known[1] is not None:
+            _repeat(known, context, (place, label))
+        return known[0]
+
+    return call
+
+
+def _remember(
+    memory: dict[Any, Known],
+    key: Any,
+    context: Context,
+    function: Callable[..., Any],
+    value: Any,
+    arguments: tuple[Any, ...],
+    at: tuple[str, str],
+    size: int,
+    limit: int = _CACHE_LIMIT,
+) -> Known:
+    """Call a converter and keep its result with what it told and made."""
+    notes, calls = context.notes, context.made.calls
+    told, made = len(notes), len(calls)
+    context.made.at = at
+    found = function(value, context, *arguments)
+    extras = (tuple(notes[told:]), tuple(calls[made:]))
+    notes[told:] = [_placed(note, at[1]) for note in notes[told:]]
+    known: Known = (found, extras if extras[0] or extras[1] else None)
+    if size < _KEY_LIMIT:
+        if len(memory) >= limit:
+            memory.clear()
+        # What _repeat adds again carries the field of its own site.
+        memory[str(key) if isinstance(key, str) else key] = known
+    return known
+
+
+def _repeat(known: Known, context: Context, at: tuple[str, str]) -> None:
+    """Tell and make again what the first call told and made."""
+    extras = known[1]
+    assert extras is not None
+    notes, calls = extras
+    if notes:
+        context.notes.extend(_placed(note, at[1]) for note in notes)
+    if calls:
+        context.made.at = at
+        for type, key, resource in calls:
+            context.made.make(type, key, resource)
+
+
+def plain_call(site: Site) -> Callable[[Any, Context], Any]:
+    function, arguments, label = site.converter.function, site.arguments, site.label
+    place = str(site.place or label)
+
+    def call(value: Any, context: Context) -> Any:
+        if value is None or value == "":
+            return None
+        notes = context.notes
+        before = len(notes)
+        context.made.at = (place, label)
+        found = function(value, context, *arguments)
+        if len(notes) > before:
+            notes[before:] = [_placed(note, label) for note in notes[before:]]
+        return found
+
+    return call
+
+
+def _placed(note: Issue | Unmapped, label: str) -> Issue | Unmapped:
+    if isinstance(note, Unmapped):
+        return note if note.source else note._replace(source=label)
+    if note.source:
+        return note
+    return Issue(note.code, note.values, note.severity, note.expression, label)
