@@ -57,15 +57,13 @@ def find_by_columns(maps: ActiveMaps, format: str, columns: tuple[str, ...]) -> 
     """
     given = set(columns)
     best: tuple[int, Map] | None = None
-    for map in maps.all():
-        if map.format not in ("json", "table"):
-            continue
+    for map in maps.all("json", "table"):
         source = map.source
         assert isinstance(source, RowSource)
         known = len(given & {path[0] for path in source.reads if path})
         if known >= min(3, len(given)) and known and (best is None or known > best[0]):
             best = (known, map)
     if best is None:
-        names = ", ".join(map.name for map in maps.all() if map.format in ("json", "table")) or "-"
+        names = ", ".join(map.name for map in maps.all("json", "table")) or "-"
         raise UnmappableMessage("HT-MAP-35", kind=f"{format}: {', '.join(columns)[:120]}", known=names)
     return best[1]

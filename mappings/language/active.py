@@ -1,7 +1,8 @@
 """The maps in use: the shipped ones and those of a site's folder, reloaded when a file changes.
 
 A changed file is read, compiled and tested before it takes the place of the version before; when it fails, that one
-stays and `problems` tells why. Versions stay at hand by their hash, so that a replay can use the one of its time.
+stays and `problems` tells why. The shipped maps were compiled and tested before they were shipped: they are compiled
+when their first message comes, so that starting takes no time. Versions stay at hand by their hash, so that a replay can use the one of its time.
 """
 
 import time
@@ -55,6 +56,8 @@ class ActiveMaps:
         self._stamps: dict[Path, _Stamp] = {}
         self._documents: dict[Path, Document] = {}
         self._maps: dict[str, Map] = {}
+        # Every active map as written, what it extends merged in; `_maps` holds those compiled so far.
+        self._wholes: dict[str, Document] = {}
         self._tried: dict[str, str] = {}
         self._found: dict[tuple[str, str, str, str], Map | None] = {}
         self._looked = float("-inf")
@@ -65,12 +68,14 @@ class ActiveMaps:
         """Tell whether some map takes HL7 v2 messages of this code and event."""
         self.refresh()
         kind = f"{code}^{event}"
-        return any(_fits(map, kind) for map in self._maps.values() if map.format == "hl7v2")
+        return any(_fits(whole, kind) for whole in self._wholes.values() if whole.format == "hl7v2")
 
     def events(self) -> list[str]:
         """Return what the HL7 v2 maps take: "ADT^A01", …"""
         self.refresh()
-        return sorted({kind for map in self._maps.values() if map.format == "hl7v2" for kind in _kinds(map)})
+        return sorted(
+            {kind for whole in self._wholes.values() if whole.format == "hl7v2" for kind in _kinds(whole)}
+        )
 
     def run(self, message: Message, *, explain: bool = False) -> Result:
         """Return what an HL7 v2 message becomes; raises UnmappableMessage (HT-MAP-35) when no map takes it."""
@@ -93,13 +98,26 @@ class ActiveMaps:
     def get(self, name: str) -> Map:
         """Return the active map of a name; raises UnmappableMessage (HT-MAP-35)."""
         self.refresh()
-        if name not in self._maps:
-            raise UnmappableMessage("HT-MAP-35", kind=name, known=", ".join(sorted(self._maps)) or "-")
-        return self._maps[name]
+        if name not in self._wholes:
+            raise UnmappableMessage("HT-MAP-35", kind=name, known=", ".join(sorted(self._wholes)) or "-")
+        return self._compiled(name)
 
-    def all(self) -> list[Map]:
+    def all(self, *formats: str) -> list[Map]:
+        """Return the active maps, of these formats when some are named, in the order of their names."""
         self.refresh()
-        return sorted(self._maps.values(), key=lambda one: one.name)
+        return [
+            self._compiled(name)
+            for name, whole in sorted(self._wholes.items())
+            if not formats or whole.format in formats
+        ]
+
+    def _compiled(self, name: str) -> Map:
+        map = self._maps.get(name)
+        if map is None:
+            whole = self._wholes[name]
+            map = self._maps[name] = self.versions.get(whole.hash) or Map(whole)
+            self._keep(map)
+        return map
 
     def find(self, format: str, kind: str, application: str = "", facility: str = "") -> Map:
         """Return the map for a kind of message ("ORU^R01") of a sender: the most particular one wins.
@@ -124,23 +142,23 @@ class ActiveMaps:
 
     def _choose(self, format: str, kind: str, application: str, facility: str) -> Map | None:
         name = f"{application}|{facility}"
-        best: tuple[tuple[int, ...], Map] | None = None
-        for map in self._maps.values():
-            if map.format != format or not _fits(map, kind):
+        best: tuple[tuple[int, ...], str] | None = None
+        for whole in self._wholes.values():
+            if whole.format != format or not _fits(whole, kind):
                 continue
-            senders = map.document.source.get("senders", ())
+            senders = whole.source.get("senders", ())
             if senders and not any(fnmatchcase(name, pattern) for pattern in senders):
                 continue
-            path = map.document.path
+            path = whole.path
             score = (
                 1 if senders else 0,
-                self._depth(map.document),
-                1 if kind in _kinds(map) else 0,
+                self._depth(whole),
+                1 if kind in _kinds(whole) else 0,
                 1 if path is not None and path.parent != SHIPPED else 0,
             )
             if best is None or score > best[0]:
-                best = (score, map)
-        return best[1] if best else None
+                best = (score, whole.name)
+        return self._compiled(best[1]) if best else None
 
     def _depth(self, document: Document) -> int:
         depth = 0
@@ -198,29 +216,35 @@ class ActiveMaps:
         """Compile and test what changed; what fails leaves the version before in place."""
         changed = False
         names = {document.name for document in self._documents.values()}
-        for name in set(self._maps) - names:
-            del self._maps[name]
+        for name in set(self._wholes) - names:
+            self._maps.pop(name, None)
+            del self._wholes[name]
             changed = True
         for path, document in self._documents.items():
             try:
                 whole = self._resolved(document)
-                known = self._maps.get(whole.name)
+                known = self._wholes.get(whole.name)
                 if (known is not None and known.hash == whole.hash) or self._tried.get(
                     whole.name
                 ) == whole.hash:
                     continue
                 self._tried[whole.name] = whole.hash
-                map = self.versions.get(whole.hash) or Map(whole)
-                # A site's zone or systems must not make a map's own tests fail.
-                failed = run_trials(map, self.translator)
-                if failed:
-                    raise InvalidInput(failed)
+                map = self.versions.get(whole.hash)
+                if path.parent != SHIPPED:
+                    map = map or Map(whole)
+                    # A site's zone or systems must not make a map's own tests fail.
+                    failed = run_trials(map, self.translator)
+                    if failed:
+                        raise InvalidInput(failed)
             except InvalidInput as error:
                 self.problems[str(path)] = error.issues
                 continue
             self.problems.pop(str(path), None)
-            self._maps[map.name] = map
-            self._keep(map)
+            self._wholes[whole.name] = whole
+            self._maps.pop(whole.name, None)
+            if map is not None:
+                self._maps[whole.name] = map
+                self._keep(map)
             changed = True
         if changed:
             self._found.clear()
@@ -289,9 +313,9 @@ def _stamps(folders: Sequence[Path]) -> dict[Path, _Stamp]:
     return found
 
 
-def _kinds(map: Map) -> tuple[str, ...]:
-    return map.document.source.get("messages", ())
+def _kinds(whole: Document) -> tuple[str, ...]:
+    return whole.source.get("messages", ())
 
 
-def _fits(map: Map, kind: str) -> bool:
-    return any(fnmatchcase(kind, pattern) for pattern in _kinds(map))
+def _fits(whole: Document, kind: str) -> bool:
+    return any(fnmatchcase(kind, pattern) for pattern in _kinds(whole))
