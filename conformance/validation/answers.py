@@ -9,9 +9,9 @@ from typing import Any
 
 from conformance.definitions import is_resource
 from conformance.validation.codings import codings_of
+from conformance.validation.comparison import compare, matches_regex
 from conformance.validation.enabled import value_of
 from conformance.validation.path import Path
-from conformance.validation.profiles import compare, matches_regex
 from conformance.validation.run import Run, Scope
 from terminology.fhirjson import Json
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from conformance.validation.profiles import compare, matches_pattern
+from conformance.validation.comparison import compare, matches_pattern
 from conformance.validation.run import Run
 from terminology.fhirjson import Json
 

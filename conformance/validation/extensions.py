@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from conformance.definitions import base_types
 from conformance.validation.path import Path
-from conformance.validation.profile_tree import Profile
+from conformance.validation.profile_rule import Profile
 from conformance.validation.run import Node, Run
 from terminology.issues import FhirError
 

@@ -3,131 +3,21 @@
 https://hl7.org/fhir/R4/profiling.html. A snapshot is read as it is; a differential is laid over the tree of its base.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.definitions import (
-    Binding,
-    Constraint,
     Discriminator,
     Element,
     Slicing,
     Structure,
-    TypeRef,
     constraints,
     structure,
 )
+from conformance.validation.element_definition import element_id, take_json
+from conformance.validation.profile_rule import Profile, Rule
 from terminology.fhirjson import Json
 
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
-_SYSTEM = "http://hl7.org/fhirpath/System."
-_FHIR_TYPE = _BASE + "structuredefinition-fhir-type"
-_REGEX = _BASE + "regex"
-_MAX_VALUE_SET = _BASE + "elementdefinition-maxValueSet"
-_TRANSLATION = _BASE + "translation"
-
-
-class Rule:
-    """One element or slice of a profile.
-
-    `value` is (fixed… or pattern…, value), `limits` minValue… and maxValue…; `own` says that the profile tells something
-    that the base type does not. `slices` by name; a reslice stands below its slice.
-    """
-
-    __slots__ = (
-        "binding",
-        "children",
-        "constraints",
-        "content_reference",
-        "has_min",
-        "is_modifier",
-        "limits",
-        "max",
-        "max_length",
-        "max_value_set",
-        "min",
-        "name",
-        "own",
-        "path",
-        "pattern",
-        "slice_name",
-        "slices",
-        "slicing",
-        "types",
-        "value",
-    )
-
-    def __init__(self, path: str, name: str) -> None:
-        self.path = path
-        self.name = name
-        self.slice_name: str | None = None
-        self.min = 0
-        self.max: int | None = None
-        self.has_min = False
-        self.types: list[TypeRef] = []
-        self.binding: Binding | None = None
-        self.max_value_set: str | None = None
-        self.constraints: list[Constraint] = []
-        self.content_reference: str | None = None
-        self.slicing: Slicing | None = None
-        self.value: tuple[str, Any] | None = None
-        self.limits: dict[str, Any] = {}
-        self.max_length: int | None = None
-        self.pattern: str | None = None
-        self.is_modifier = False
-        self.own = False
-        self.children: dict[str, Rule] = {}
-        self.slices: dict[str, Rule] = {}
-
-    def copy(self) -> "Rule":
-        new = Rule(self.path, self.name)
-        for slot in Rule.__slots__:
-            value = getattr(self, slot)
-            if slot in ("children", "slices"):
-                value = {key: row.copy() for key, row in value.items()}
-            elif isinstance(value, list):
-                value = list(value)
-            elif isinstance(value, dict):
-                value = dict(value)
-            setattr(new, slot, value)
-        return new
-
-    def walk(self) -> Iterator["Rule"]:
-        open_ = [self]
-        while open_:
-            row = open_.pop()
-            yield row
-            open_.extend(row.children.values())
-            open_.extend(row.slices.values())
-
-
-@dataclass
-class Profile:
-    """`context`: where an extension may stand. `imposed`: profiles that come with this one. `problems`: (code, values)."""
-
-    url: str
-    name: str
-    type: str
-    root: Rule
-    version: str | None = None
-    context: list[tuple[str, str]] = field(default_factory=list)
-    context_invariants: list[str] = field(default_factory=list)
-    imposed: list[str] = field(default_factory=list)
-    problems: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    @property
-    def is_modifier(self) -> bool:
-        return self.root.is_modifier
-
-    @property
-    def label(self) -> str:
-        return f"{self.url}|{self.version}" if self.version else self.url
-
-
-def has_work(rule: Rule) -> bool:
-    """Tell whether a rule or anything below it says more than the base type."""
-    return rule.own or any(row.own or row.constraints or row.value is not None for row in rule.walk())
 
 
 def from_core(row: Structure) -> Profile:
@@ -304,30 +194,6 @@ def _empty(resource: Json) -> Profile:
     )
 
 
-def element_id(row: Json, trail: dict[str, str]) -> str:
-    """Return an ElementDefinition's id; where the author wrote none, it is made of path and slice names.
-
-    `trail` remembers the id last given to each path, so that children follow their slice.
-    """
-    path, name = row["path"], row.get("sliceName")
-    identifier = row.get("id")
-    parts = [part.partition(":")[0] for part in str(identifier).split(".")]
-    stated = (
-        isinstance(identifier, str) and parts[0] == path.split(".")[0] and len(parts) == len(path.split("."))
-    )
-    if not stated:
-        parent, _, last = path.rpartition(".")
-        identifier = f"{trail.get(parent, parent)}.{last}" if parent else last
-        if isinstance(name, str):
-            identifier += f":{name}"
-    elif isinstance(name, str) and ":" not in str(identifier).rpartition(".")[2]:
-        identifier = f"{identifier}:{name}"
-    for known in [key for key in trail if key.startswith(path + ".")]:
-        del trail[known]
-    trail[path] = str(identifier)
-    return str(identifier)
-
-
 def find(root: Rule, identifier: str) -> Rule | None:
     """Return the rule at an element id, None when the tree has none."""
     rule: Rule | None = root
@@ -419,91 +285,3 @@ def _shell(rule: Rule) -> Rule:
         row.own = False
         row.value, row.constraints, row.limits, row.max_length, row.pattern = None, [], {}, None, None
     return new
-
-
-def take_json(rule: Rule, row: Json) -> None:
-    """Take over what an ElementDefinition says."""
-    if isinstance(row.get("min"), int):
-        rule.min, rule.has_min = row["min"], True
-    if isinstance(row.get("max"), str):
-        rule.max = None if row["max"] == "*" else int(row["max"]) if row["max"].isdigit() else rule.max
-    if isinstance(row.get("type"), list):
-        rule.types = [_type_ref(one) for one in row["type"] if isinstance(one, dict)]
-    binding = row.get("binding")
-    if isinstance(binding, dict) and isinstance(binding.get("strength"), str):
-        rule.binding = Binding(
-            binding["strength"], str(binding.get("valueSet") or binding.get("valueSetUri") or "")
-        )
-        for one in binding.get("extension", ()):
-            if isinstance(one, dict) and one.get("url") == _MAX_VALUE_SET:
-                rule.max_value_set = str(one.get("valueCanonical") or one.get("valueUri") or "")
-    for one in row.get("constraint", ()):
-        if (
-            isinstance(one, dict)
-            and isinstance(one.get("expression"), str)
-            and all(one.get("key") != old.key for old in rule.constraints)
-        ):
-            rule.constraints.append(
-                Constraint(
-                    str(one.get("key", "")),
-                    str(one.get("severity", "error")),
-                    str(one.get("human", "")),
-                    one["expression"],
-                    _translation(one.get("_human")),
-                )
-            )
-    slicing = row.get("slicing")
-    if isinstance(slicing, dict):
-        rule.slicing = Slicing(
-            [
-                Discriminator(str(one.get("type")), str(one.get("path")))
-                for one in slicing.get("discriminator", ())
-                if isinstance(one, dict)
-            ]
-            or (rule.slicing.discriminators if rule.slicing else []),
-            str(slicing.get("rules") or (rule.slicing.rules if rule.slicing else "open")),
-            bool(slicing.get("ordered", False)),
-        )
-    for key, value in row.items():
-        if key.startswith(("fixed", "pattern")) and not key.startswith("_"):
-            rule.value = (key, value)
-        elif key.startswith(("minValue", "maxValue")):
-            rule.limits[key] = value
-    for holder in (row, *(one for one in row.get("type", ()) if isinstance(one, dict))):
-        for one in holder.get("extension", ()):
-            if isinstance(one, dict) and one.get("url") == _REGEX and isinstance(one.get("valueString"), str):
-                rule.pattern = one["valueString"]
-    if isinstance(row.get("maxLength"), int):
-        rule.max_length = row["maxLength"]
-    if isinstance(row.get("isModifier"), bool):
-        rule.is_modifier = row["isModifier"]
-    if isinstance(row.get("contentReference"), str):
-        rule.content_reference = row["contentReference"].partition("#")[2]
-    if isinstance(row.get("sliceName"), str):
-        rule.slice_name = row["sliceName"]
-
-
-def _translation(sibling: Any) -> str:
-    """Return the Chinese text of a primitive's translation extensions, "" without one."""
-    for one in sibling.get("extension", ()) if isinstance(sibling, dict) else ():
-        if not isinstance(one, dict) or one.get("url") != _TRANSLATION:
-            continue
-        parts = {row.get("url"): row for row in one.get("extension", ()) if isinstance(row, dict)}
-        if str(parts.get("lang", {}).get("valueCode", "")).startswith("zh"):
-            return str(parts.get("content", {}).get("valueString", ""))
-    return ""
-
-
-def _type_ref(row: Json) -> TypeRef:
-    code = str(row.get("code", ""))
-    if code.startswith(_SYSTEM):
-        named = next(
-            (
-                one.get("valueUrl") or one.get("valueUri")
-                for one in row.get("extension", ())
-                if one.get("url") == _FHIR_TYPE
-            ),
-            None,
-        )
-        code = str(named or code.removeprefix(_SYSTEM)[:1].lower() + code.removeprefix(_SYSTEM)[1:])
-    return TypeRef(code, list(row.get("profile", ())), list(row.get("targetProfile", ())), None)

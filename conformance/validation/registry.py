@@ -15,14 +15,8 @@ from conformance.definitions import profile as core_profile
 from conformance.definitions import structure
 from conformance.formats.json import parse
 from conformance.validation.codes import CoreTerminology
-from conformance.validation.profile_tree import (
-    Profile,
-    Rule,
-    from_core,
-    from_snapshot,
-    lay_over,
-    leave_to_base,
-)
+from conformance.validation.profile_rule import Profile, Rule
+from conformance.validation.profile_tree import from_core, from_snapshot, lay_over, leave_to_base
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidInput, Issue, TooLarge
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from conformance.definitions import Discriminator, Slicing, is_subtype
 from conformance.validation.items import Item, follow, steps
-from conformance.validation.profile_tree import Profile, Rule, has_work
+from conformance.validation.profile_rule import Profile, Rule, has_work
 from conformance.validation.run import Run
 
 if TYPE_CHECKING:
