@@ -1,0 +1,87 @@
+"""What maps make holds against the county profiles: a message may leave things out, what it says is said as agreed.
+
+Missing elements are the sender's gaps (a laboratory message without department, a form without sex); they are not
+judged here. Everything else is: codes of bound elements, types, patterns, extensions known and in their place.
+"""
+
+from pathlib import Path
+
+import cases
+import pytest
+
+from conformance import profiles
+from conformance.profiles.extensions import extension_table
+from conformance.validation import Policy, ProfileRegistry, validate
+from terminology.fhirjson import Json
+
+ROOT = Path(__file__).parent.parent.parent
+CASES = cases.all_cases()
+REGISTRY = ProfileRegistry()
+POLICY = Policy(unknown_extensions="refuse")
+# A missing element or slice; a rule that asks for one; a sender's own codes and names (tests/golden/test_golden.py).
+LEFT_OUT = {"HT-VAL-82", "HT-VAL-134", "HT-VAL-30", "HT-VAL-34", "HT-VAL-35"}
+BY_TYPE = {
+    "Patient": "patient",
+    "Organization": "organization",
+    "Practitioner": "practitioner",
+    "PractitionerRole": "practitioner-role",
+    "Encounter": "encounter",
+    "Specimen": "specimen",
+    "Condition": "condition",
+    "Goal": "goal",
+    "CarePlan": "care-plan",
+    "CareTeam": "care-team",
+    "MedicationRequest": "medication-request",
+    "MedicationDispense": "medication-dispense",
+    "Medication": "medication",
+    "DocumentReference": "document-reference",
+    "Provenance": "provenance",
+}
+BY_CATEGORY = {"laboratory": "laboratory-result", "vital-signs": "vital-sign", "LAB": "laboratory-report"}
+
+
+def profile_of(resource: Json) -> str | None:
+    """Return the profile that the resource is meant to hold; none for what the county has not profiled."""
+    kind = resource["resourceType"]
+    if kind in BY_TYPE:
+        return BY_TYPE[kind]
+    if kind == "ServiceRequest":
+        # A proposal of a follow-up form is no order yet.
+        return "service-request" if resource.get("intent") == "order" else None
+    if kind not in ("Observation", "DiagnosticReport"):
+        return None
+    codes = {
+        coding.get("code") for concept in resource.get("category", ()) for coding in concept.get("coding", ())
+    }
+    return next((name for code, name in BY_CATEGORY.items() if code in codes), None)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_a_map_says_is_said_as_the_profiles_want_it(case: cases.Case):
+    problems = []
+    for result in cases.run(case):
+        for entry in result.entries:
+            name = profile_of(entry.resource)
+            urls = [f"{profiles.BASE}StructureDefinition/hutong-{name}"] if name else []
+            problems += [
+                f"{entry.reference} {issue.code} {issue.expression} {issue.text('en')}"
+                for issue in validate(entry.resource, profiles=urls, registry=REGISTRY, policy=POLICY)
+                if issue.severity in ("error", "fatal")
+                and issue.code not in LEFT_OUT
+                and "StructureDefinition/heartrate" not in issue.text("en")
+            ]
+    assert problems == []
+
+
+def test_extensions_of_the_maps_are_defined():
+    import re
+
+    files = [*(ROOT / "mappings").rglob("*.yaml"), *(ROOT / "mappings").rglob("*.py")]
+    used = {
+        name
+        for path in files
+        for name in re.findall(
+            r"(?:hutong\.health/fhir/StructureDefinition/|\{HUTONG\})([a-z0-9-]+)", path.read_text()
+        )
+    }
+    assert used - set(extension_table()) == set()
