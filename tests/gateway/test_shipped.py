@@ -1,11 +1,15 @@
 """The county profiles over REST: read, searched, expanded and validated against without loading anything."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from server import Server
 
 from conformance.profiles.shipped import identities
+from conformance.recognition.pack import load_packs
+from conformance.validation import Policy, validate
+from gateway.recognition.decision import Action, Decision, to_resources
 from gateway.store.memory import MemoryStore
 from terminology.fhirjson import Json
 
@@ -124,3 +128,38 @@ class TestUse:
         texts = " ".join(row["details"]["text"] for row in answer["issue"])
         for element in ("Patient.identifier", "Patient.active", "Patient.birthDate"):
             assert element in texts
+
+
+class TestOwnOutput:
+    """What the gateway itself writes holds its own profiles."""
+
+    @pytest.mark.parametrize("action", ["accept", "reject", "viewed", "revoke"])
+    def test_a_recognition_decision(self, action: Action) -> None:
+        decision = Decision(
+            patient="Patient/p1",
+            result="Observation/o1/_history/2",
+            action=action,
+            at=datetime(2026, 5, 1, 8, 35, tzinfo=UTC),
+            order="ServiceRequest/r1",
+            reason={"code": "02"} if action == "reject" else None,
+            practitioner="PractitionerRole/dr-li",
+            organization="Organization/township-1",
+        )
+        made = to_resources(decision, load_packs().at(decision.at), ("t1", "d1", "p1"))
+        told = [
+            (resource["resourceType"], row.code, row.expression, row.text("en"))
+            for resource, name in zip(made, ("recognition-task", "detected-issue", "provenance"), strict=True)
+            for row in validate(resource, profiles=[f"{BASE}/StructureDefinition/hutong-{name}"])
+            if row.severity in ("fatal", "error")
+        ]
+        assert told == []
+
+    def test_an_outcome(self, server: Server) -> None:
+        answer = server.request("POST", "Patient", {"resourceType": "Patient", "gender": "x"}).json()
+        assert answer["resourceType"] == "OperationOutcome"
+        told = [
+            (row.code, row.expression, row.text("en"))
+            for row in validate(answer, policy=Policy(unknown_extensions="refuse"))
+            if row.severity in ("fatal", "error")
+        ]
+        assert told == []
