@@ -5,6 +5,6 @@ ValueSets and CodeSystems when first asked for. Canonical base: https://hutong.h
 """
 
 from conformance.profiles.build import BASE
-from conformance.profiles.shipped import by_id, find, resources
+from conformance.profiles.shipped import by_id, find, profiles_of, resources
 
-__all__ = ["BASE", "by_id", "find", "resources"]
+__all__ = ["BASE", "by_id", "find", "profiles_of", "resources"]

@@ -1,7 +1,7 @@
 """What is built in, found by type and canonical URL, built when first asked for."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from conformance.profiles.build import BASE, VERSION
 from conformance.profiles.table import table_ids
@@ -49,6 +49,18 @@ def _structure(identity: str) -> Json | None:
 
         return to_structure(load_table(identity))
     return to_extension(identity) if identity in extension_table() else None
+
+
+@cache
+def profiles_of(type_name: str) -> tuple[str, ...]:
+    """Return the URLs of the county profiles on a resource type."""
+    from conformance.profiles.table import load_table
+
+    return tuple(
+        f"{BASE}StructureDefinition/{identity}"
+        for identity in table_ids()
+        if load_table(identity).type == type_name
+    )
 
 
 def resources(kind: str | None = None) -> Iterator[Json]:

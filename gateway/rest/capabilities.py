@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from conformance.definitions import compartment, resource_types
 from conformance.definitions.parameters import SearchParameter, search_parameters
+from conformance.profiles import profiles_of
 from gateway.operations.registry import Level, Operation
 from gateway.rest.context import Context
 from gateway.rest.outcomes import CANONICAL
@@ -151,6 +152,8 @@ def _resource(name: str, context: Context) -> Json:
         "searchRevInclude": ["*"],
         "searchParam": _type_parameters(name, context),
     }
+    if supported := profiles_of(name):
+        row["supportedProfile"] = list(supported)
     operations = _operations(context, "type", name) + [
         one for one in _operations(context, "instance", name) if one not in _operations(context, "type", name)
     ]

@@ -104,6 +104,12 @@ class TestSearch:
 
 
 class TestUse:
+    def test_the_capability_statement_names_them(self, server: Server) -> None:
+        rows = {row["type"]: row for row in server.request("GET", "metadata").json()["rest"][0]["resource"]}
+        assert rows["Patient"]["supportedProfile"] == [URL]
+        assert len(rows["DiagnosticReport"]["supportedProfile"]) == 4
+        assert "supportedProfile" not in rows["Basic"]
+
     def test_a_value_set_expands(self, server: Server) -> None:
         answer = server.request("GET", f"ValueSet/$expand?url={BASE}/ValueSet/recognition-action").json()
         codes = [row["code"] for row in answer["expansion"]["contains"]]
