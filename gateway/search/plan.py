@@ -9,7 +9,7 @@ Three ways, chosen by counting candidates up to a bound (never by the database's
 The plan is a generator, so that one text serves a synchronous and an asynchronous database.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key, partial
 from typing import Any, NamedTuple
@@ -18,8 +18,8 @@ from gateway.search import cursor as cursors
 from gateway.search import include as including
 from gateway.search.dialect import Dialect
 from gateway.search.parameters import Parameters
-from gateway.search.query import All, Chain, Condition, Has, Include, Query, Sort
-from gateway.search.sql import Driver, Sql
+from gateway.search.query import All, Chain, Condition, Has, Include, Query, Sort, Text, Token
+from gateway.search.sql import Sql, rank
 from terminology.issues import InvalidInput, Issue
 
 FEW = 1_000
@@ -27,6 +27,9 @@ FEW = 1_000
 
 FEW_ENOUGH = 200
 """Candidates below which no other condition is asked for fewer, and up to which the total comes for free."""
+
+UNDRIVEN = 99
+"""Rank of a condition that no index lists candidates for."""
 
 CHUNK = 64
 """Candidates probed at once where the page may be full after the first of them."""
@@ -150,11 +153,7 @@ class Plan:
             self.snapshot = at.snapshot
         else:
             self.snapshot = (yield Statement("SELECT coalesce(max(rid), 0) FROM version", ()))[0][0]
-        while True:
-            ranked = self._drivers()
-            self._known_types()
-            if not (yield from self._learn()):
-                break
+        ranked = sorted((c for c in self.where if rank(c) < UNDRIVEN), key=rank)
         few = yield from self._few(ranked)
         total = at.total if at is not None else None
         if query.count == 0:
@@ -190,56 +189,59 @@ class Plan:
 
     # Choosing
 
-    def _drivers(self) -> list[tuple[Condition, Driver, Sql]]:
-        found = []
-        for condition in self.where:
-            sql = self.sql()
-            driver = sql.driver(condition, self.query.types)
-            if driver is not None:
-                found.append((condition, driver, sql))
-            # Predicates may use words that no driver asks for.
-            self.sql().predicate(condition, "v")
-        found.sort(key=lambda row: row[1].rank)
+    def _compiled(self, build: Callable[[], tuple[str, list[Any]] | None]) -> Steps:
+        """Return what `build` makes, once all words that it asks for have been looked up."""
+        found = build()
+        while self._missing:
+            yield from self._learn()
+            found = build()
         return found
 
-    def _known_types(self) -> None:
-        for name in self.query.types:
-            self._word(name)
-        for key in self.query.sort:
-            for path in key.paths:
-                self._word(path)
+    def _send(self, build: Callable[[], tuple[str, list[Any]]]) -> Steps:
+        """Return the rows of the statement that `build` makes."""
+        text, values = yield from self._compiled(build)
+        return (yield Statement(text, values, True))
 
-    def _few(self, ranked: Sequence[tuple[Condition, Driver, Sql]]) -> Steps:
+    def _few(self, ranked: Sequence[Condition]) -> Steps:
         """Return the number of candidates and the condition with few of them, None when there is none."""
         best: tuple[int, Condition] | None = None
-        for condition, driver, sql in ranked:
+        for condition in ranked:
             if isinstance(condition, Chain | Has) and not (yield from self._is_few_inside(condition)):
                 continue
-            text = f"SELECT count(*) FROM (SELECT 1 FROM ({driver.select}) c0 LIMIT {FEW}) c1"
-            size = (yield Statement(*sql.finish(text), True))[0][0]
-            if size < FEW and (best is None or size < best[0]):
+            size = yield from self._size(condition, self.query.types)
+            if size is not None and size < FEW and (best is None or size < best[0]):
                 best = (size, condition)
-            if size < FEW_ENOUGH:
+            if best is not None and best[0] < FEW_ENOUGH:
                 break
         return best
 
     def _is_few_inside(self, condition: Chain | Has) -> Steps:
         """Return whether few resources at the far end come into question; else following them all is dear."""
-        sql = self.sql()
         types = condition.types if isinstance(condition, Chain) else (condition.type,)
-        inner = sql.driver(condition.item, types)
-        if inner is None:
-            return False
-        text = f"SELECT count(*) FROM (SELECT 1 FROM ({inner.select}) c0 LIMIT {FEW}) c1"
-        size = (yield Statement(*sql.finish(text), True))[0][0]
-        return size < FEW
+        size = yield from self._size(condition.item, types)
+        return size is not None and size < FEW
+
+    def _size(self, condition: Condition, types: Sequence[str]) -> Steps:
+        """Return the number of candidates up to a bound, None when the condition lists none."""
+
+        def build() -> tuple[str, list[Any]] | None:
+            sql = self.sql()
+            driver = sql.driver(condition, types)
+            if driver is None:
+                return None
+            return sql.finish(f"SELECT count(*) FROM (SELECT 1 FROM ({driver.select}) c0 LIMIT {FEW}) c1")
+
+        found = yield from self._compiled(build)
+        if found is None:
+            return None
+        text, values = found
+        return (yield Statement(text, values, True))[0][0]
 
     # A set
 
     def _fetch_set(self, condition: Condition) -> Steps:
         """Return (keys…, rid) of all matches among few candidates, in order."""
-        text, values = self.set_statement(condition)
-        rows = yield Statement(text, values, True)
+        rows = yield from self._send(partial(self.set_statement, condition))
         return _sorted(self.query.sort, rows)
 
     def set_statement(self, condition: Condition) -> tuple[str, list[Any]]:
@@ -267,12 +269,17 @@ class Plan:
         numbers.sort(reverse=True)
         rest = [c for c in self.where if c is not condition or not driver.is_exact]
         hint = self.dialect.by_type if len(self.query.types) == 1 else ""
+
+        def probe(chunk: Sequence[int]) -> tuple[str, list[Any]]:
+            sql = self.sql()
+            where = f"{sql.is_in('v.rid', chunk)} AND {self._conditions(rest, sql, 'v')}"
+            return sql.finish(f"SELECT v.rid FROM version v {hint} WHERE {where}")
+
         found: Rows = []
         for start in range(0, len(numbers), CHUNK):
-            sql = self.sql()
-            chunk = sql.is_in("v.rid", numbers[start : start + CHUNK])
-            text = f"SELECT v.rid FROM version v {hint} WHERE {chunk} AND {self._conditions(rest, sql, 'v')}"
-            found += sorted((yield Statement(*sql.finish(text), True)), reverse=True)
+            found += sorted(
+                (yield from self._send(partial(probe, numbers[start : start + CHUNK]))), reverse=True
+            )
             if len(found) > self.query.count:
                 break
         return found[: self.query.count + 1]
@@ -296,25 +303,24 @@ class Plan:
 
     # Walks
 
-    def _walk(self, ranked: Sequence[tuple[Condition, Driver, Sql]], at: cursors.Cursor | None) -> Steps:
+    def _walk(self, ranked: Sequence[Condition], at: cursors.Cursor | None) -> Steps:
         """Return count + 1 rows (keys…, rid) from the cursor on, in order."""
         limit = self.query.count + 1
         first = self.query.sort[0] if self.query.sort else None
         if first is None or first.kind == "updated":
-            ordered = next((condition for condition, driver, _ in ranked if driver.ordered), None)
-            rows = yield Statement(*self.number_statement(ordered, at, limit), True)
+            rows = yield from self._send(partial(self.number_statement, ranked, at, limit))
             return rows
         rows = []
         after = at.after if at is not None else None
         if first.kind == "id" or after is None or after[0] is not None:
-            rows = yield Statement(*self.sorted_statement(after, limit), True)
+            rows = yield from self._send(partial(self.sorted_statement, after, limit))
             after = None
         if first.kind != "id" and len(rows) < limit:
-            rows = rows + (yield Statement(*self.valueless_statement(after, limit - len(rows)), True))
+            rows = rows + (yield from self._send(partial(self.valueless_statement, after, limit - len(rows))))
         return rows
 
     def number_statement(
-        self, ordered: Condition | None, at: cursors.Cursor | None, limit: int
+        self, ranked: Sequence[Condition], at: cursors.Cursor | None, limit: int
     ) -> tuple[str, list[Any]]:
         """Walk by row number: the rows of one token, or of the searched types."""
         sql = self.sql()
@@ -324,10 +330,10 @@ class Plan:
         passed = ""
         if at is not None:
             passed = f" AND {{}} {'<' if descending else '>'} {sql.bind(at.after[-1])}"
-        if ordered is not None:
-            driver = sql.driver(ordered, self.query.types)
-            assert driver is not None
-            assert driver.ordered is not None
+        for ordered in ranked:
+            driver = sql.driver(ordered, self.query.types) if isinstance(ordered, Token | Text) else None
+            if driver is None or driver.ordered is None:
+                continue
             table, row, condition = driver.ordered
             where = self._conditions([c for c in self.where if c is not ordered], sql, "v")
             text = (
@@ -426,19 +432,16 @@ class Plan:
         if few is not None:
             rows = yield from self._fetch_set(few)
             return len(rows)
-        text, values = self.count_statement(limit)
-        return (yield Statement(text, values, True))[0][0]
+        return (yield from self._send(partial(self.count_statement, limit)))[0][0]
 
     def count_statement(self, limit: int | None) -> tuple[str, list[Any]]:
         sql = self.sql()
         where = " AND ".join([sql.visible("v"), *(sql.predicate(condition, "v") for condition in self.where)])
         inner = self._over_types("1", where, sql)
-        drivers = self._drivers()
-        if drivers:
-            sql = self.sql()
-            driver = sql.driver(drivers[0][0], self.query.types)
-            assert driver is not None
-            rest = [c for c in self.where if c is not drivers[0][0] or not driver.is_exact]
+        best = min(self.where, key=rank, default=None)
+        driver = sql.driver(best, self.query.types) if best is not None else None
+        if driver is not None:
+            rest = [c for c in self.where if c is not best or not driver.is_exact]
             inner = (
                 f"SELECT 1 FROM (SELECT DISTINCT rid FROM ({driver.select}) c0) d {self.dialect.join} version v "
                 f"ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v')}"

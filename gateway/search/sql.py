@@ -63,6 +63,33 @@ class Driver:
     ordered: tuple[str, str, str] | None = None
 
 
+def rank(condition: Condition) -> int:
+    """How selective such a condition usually is, 0 best, 99 when it has no driver; the same as its driver's rank."""
+    if isinstance(condition, Token):
+        if any(code is None for _, code in condition.pairs):
+            return 8
+        return 1 if any((system or "")[:1].isupper() for system, _ in condition.pairs) else 2
+    if isinstance(condition, Id):
+        return 0
+    if isinstance(condition, String):
+        return {"contains": 4, "suffix": 99}.get(condition.mode, 3)
+    if isinstance(condition, Date):
+        return {"eq": 4, "ap": 4, "ne": 99}.get(condition.op, 5)
+    if isinstance(condition, Quantity):
+        return 99 if condition.op == "ne" else 5
+    if isinstance(condition, Chain | Has):
+        return rank(condition.item) + 2
+    if isinstance(condition, All | Together):
+        return min((rank(item) for item in condition.items), default=99)
+    if isinstance(condition, AnyOf):
+        return max((rank(item) for item in condition.items), default=-1) + 1
+    if isinstance(condition, Updated):
+        return 99 if condition.op == "ne" else 5
+    if isinstance(condition, Present):
+        return 9
+    return 99 if isinstance(condition, Not | Kind) else 4
+
+
 NOWHERE = Driver("SELECT 0 AS rid WHERE FALSE", 0, True)
 """No resource has a value there."""
 
@@ -461,11 +488,13 @@ class Sql:
 
     def _value_driver(self, condition: Token | Display | Below | String | Date | Quantity) -> Driver | None:
         k = "k"
-        if self.value(condition, k)[1] == "FALSE":
+        numbers = self.words(condition.paths)
+        if not numbers:
             return NOWHERE
         if isinstance(condition, Token):
-            numbers = self.words(condition.paths)
-            _, where = self.value(condition, k)
+            where = self.value(condition, k)[1]
+            if where == "FALSE":
+                return NOWHERE
             is_single = len(numbers) == 1 and len(condition.pairs) == 1 and condition.pairs[0][1] is not None
             if any(code is None for _, code in condition.pairs):
                 return Driver(f"SELECT k.rid FROM token k WHERE {where}", 8)
@@ -499,9 +528,11 @@ class Sql:
             return None
         if isinstance(condition, Date):
             return self._date_driver(condition)
+        table, where = self.value(condition, k)
+        if where == "FALSE":
+            return NOWHERE
         if isinstance(condition, Quantity) and condition.op in ("gt", "ge", "eb", "ne"):
             return self._quantity_driver(condition)
-        table, where = self.value(condition, k)
         return Driver(
             f"SELECT k.rid FROM {table} k WHERE {where}", 3 if table == "string" else 5, is_exact=True
         )

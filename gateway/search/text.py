@@ -4,7 +4,7 @@ A query is words and "quoted phrases", all of which must occur (https://hl7.org/
 """
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from html import unescape
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from terminology.issues import InvalidInput
 
 TAG = re.compile(r"<[^>]*>")
 PHRASE = re.compile(r'"([^"]*)"|(\S+)')
+MAX_DEPTH = 64
 LIMIT = 20_000
 """Characters of one resource that are indexed."""
 
@@ -100,32 +101,41 @@ def narrative(resource: dict[str, Any]) -> str:
 
 def content(resource: dict[str, Any]) -> str:
     """Return the words of all text that people read in the resource, the narrative too."""
-    seen = dict.fromkeys(_texts(resource, "", 0))
+    seen: dict[str, None] = {}
+    _collect(resource, "", 0, seen)
     found: list[str] = []
     size = 0
     for text in seen:
         size += len(text)
         if size > LIMIT:
             break
-        found += words(text)
+        found.append(_words_text(text))
     return " ".join(found)
 
 
-def _texts(value: Any, key: str, depth: int) -> Iterator[str]:
-    if depth > 32:
-        return
-    if isinstance(value, dict):
+@lru_cache(maxsize=4096)
+def _words_text(text: str) -> str:
+    """The words of a text as one string; displays and units come again and again."""
+    return " ".join(words(text))
+
+
+def _collect(value: Any, key: str, depth: int, found: dict[str, None]) -> None:
+    if type(value) is dict:
         for name, inner in value.items():
-            yield from _texts(inner, name, depth + 1)
-    elif isinstance(value, list):
+            if type(inner) is str:
+                if name in SPOKEN or (name not in CODED and (" " in inner or not inner.isascii())):
+                    found[inner] = None
+                elif name == "div":
+                    found[unescape(TAG.sub(" ", inner[:LIMIT]))] = None
+            elif depth < MAX_DEPTH:
+                _collect(inner, name, depth + 1, found)
+    elif type(value) is list:
         for inner in value:
-            yield from _texts(inner, key, depth + 1)
-    elif not isinstance(value, str):
-        return
-    elif key == "div":
-        yield unescape(TAG.sub(" ", value[:LIMIT]))
-    elif key in SPOKEN or (key not in CODED and (" " in value or not value.isascii())):
-        yield value
+            if type(inner) is str:
+                if key in SPOKEN or (key not in CODED and (" " in inner or not inner.isascii())):
+                    found[inner] = None
+            elif depth < MAX_DEPTH:
+                _collect(inner, key, depth + 1, found)
 
 
 def parse(name: str, field: Literal["narrative", "content"], text: str) -> Condition:

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any, Literal, TypeVar
 
 import apsw
@@ -39,9 +39,13 @@ T = TypeVar("T")
 GROUP = 128
 """Commits that share a transaction at most."""
 
-WALK_STEPS = 60_000
-"""Steps of the database's machine that a search may take on the event loop, about two milliseconds."""
+WALK_SECONDS = 0.003
+"""Processor time that a search may take of the event loop; a longer one starts again on a thread of its own."""
 
+STEPS = 10_000
+"""Steps of the database's machine between two looks at the clock."""
+
+NEVER = float("inf")
 CHECKPOINT_SECONDS = 1.0
 HISTORY_CHUNK = 200
 
@@ -97,6 +101,8 @@ class SqliteStore:
         self._posted = Posted(self.parameters)
         self._load_posted(connection)
         self._reader = self._connect()
+        self._deadline = NEVER
+        self._reader.set_progress_handler(lambda: thread_time() > self._deadline, STEPS)
         self._walkers = ThreadPoolExecutor(2, "search")
         self._walker = threading.local()
         self._connections: list[apsw.Connection] = [connection, self._reader]
@@ -347,13 +353,13 @@ class SqliteStore:
         connection = self._reader
         if not statement.is_walk:
             return fetch(connection, statement.text, statement.values)
-        connection.set_progress_handler(_give_up, WALK_STEPS)
+        self._deadline = thread_time() + WALK_SECONDS
         try:
             return fetch(connection, statement.text, statement.values)
         except apsw.InterruptError:
             return None
         finally:
-            connection.set_progress_handler(None)
+            self._deadline = NEVER
 
     def _walk(self, statement: Statement) -> list[tuple[Any, ...]]:
         """Run a long statement on a thread of its own, up to the time limit."""
@@ -445,7 +451,3 @@ def _start(definition: SearchParameter, writer: Writer) -> None:
 
 def _reindex(definition: SearchParameter, step: int, writer: Writer) -> Reindex:
     return writer.reindex(definition, step)
-
-
-def _give_up() -> bool:
-    return True
