@@ -42,7 +42,9 @@ BY_TYPE = {
     "DocumentReference": "document-reference",
     "Provenance": "provenance",
 }
-BY_CATEGORY = {"laboratory": "laboratory-result", "vital-signs": "vital-sign", "LAB": "laboratory-report"}
+BY_CATEGORY = {"laboratory": "laboratory-result", "vital-signs": "vital-sign"} | dict.fromkeys(
+    ("LAB", "CH", "HM", "MB", "SR", "IMM"), "laboratory-report"
+)
 
 
 def profile_of(resource: Json) -> str | None:
