@@ -18,6 +18,7 @@ from mappings.identifiers.check import check_resident
 from mappings.identifiers.kinds import KINDS, Kind, kind_of
 from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
+from terminology.issues import UnmappableMessage
 
 
 @converter("cx", returns="Identifier[]", by_sender=True)
@@ -65,8 +66,20 @@ def to_identifier(value: str, context: Context, code: str = "") -> Json | None:
 @converter("cx_key", returns="string", by_sender=True)
 def to_key(value: str, context: Context) -> str | None:
     """What makes a person the same one next time: system and number of an identifier, whoever's way of writing it."""
-    found = to_identifiers(value, context)
-    return f"{found[0].get('system', '')}|{found[0]['value']}" if found else None
+    return _key(value, context)
+
+
+@converter("patient_key", returns="string")
+def to_patient_key(value: str, context: Context) -> str | None:
+    """`cx_key` of the one patient that a message is about.
+
+    Raises UnmappableMessage (HT-ID-14) when the message names two: results must never reach the wrong record.
+    """
+    segments = getattr(context.message, "segments", ())
+    people = {segment.raw(3) or segment.raw(2) for segment in segments if segment.name == "PID"}
+    if len(people) > 1:
+        raise UnmappableMessage("HT-ID-14", source="PID[2]", count=len(people))
+    return _key(value, context)
 
 
 @converter("identity_check", returns="Extension", reads={"PID": (3, 7, 8, 19)})
@@ -121,6 +134,11 @@ def checked(
     if outcome.value != text:
         extensions.append(extension(ORIGINAL, "String", text))
     return [_ordered({**base, "value": outcome.value}, extensions)]
+
+
+def _key(value: str, context: Context) -> str | None:
+    found = to_identifiers(value, context)
+    return f"{found[0].get('system', '')}|{found[0]['value']}" if found else None
 
 
 def identifier_type(code: str, kind: Kind | None, of_field: str = "") -> Json | None:
