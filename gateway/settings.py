@@ -213,6 +213,34 @@ def load_settings(environment: Mapping[str, str], *, file: Path | None = None, *
     return settings
 
 
+def settings_page() -> str:
+    """Return docs/settings.md: every setting with its three spellings, type, default and texts."""
+    lines = [
+        "# Settings 设置",
+        "<!-- Written by scripts/build_settings_docs from gateway/settings.py. -->",
+        "",
+        "Order, the later wins: default, TOML file (`--config FILE` or `HUTONG_CONFIG`), environment `HUTONG_*`, command line.",
+        "后者优先：默认值、TOML 文件、环境变量、命令行。",
+        "",
+        "In TOML `mllp_port = 2575` and `[mllp]` with `port = 2575` are the same. Unknown names and wrong values stop the",
+        "start with every problem at once and how to repair it. `HUTONG_LANG` (zh or en) chooses the language of the command line.",
+        "",
+        "| setting | environment | type | default | what it does 作用 |",
+        "|---|---|---|---|---|",
+    ]
+    for spec in fields(Settings):
+        default = (
+            ""
+            if spec.default in (None, "")
+            else f"`{str(spec.default).lower() if isinstance(spec.default, bool) else spec.default}`"
+        )
+        rules = spec.metadata
+        kind = " \\| ".join(rules["choices"]) or type_name(spec.name)
+        text = f"{rules['zh']}<br>{rules['en']}"
+        lines.append(f"| `{spec.name}` | `{PREFIX}{spec.name.upper()}` | {kind} | {default} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
 def type_name(name: str) -> str:
     """Return the type of a setting as people write it: text, number, true/false, path."""
     kind = _type_of(name)

@@ -44,7 +44,7 @@ def demo(
     once: Once = False, data: DemoData = Path("hutong-demo"), port: Port = None, as_json: AsJson = False
 ) -> None:
     started = time.perf_counter()
-    chosen = {"data": data, "port": _free(port, 8000), "mllp_port": _free(None, 2575)}
+    chosen: dict[str, Any] = {"data": data, "port": _free(port, 8000), "mllp_port": _free(None, 2575)}
     settings = load_settings(os.environ, **chosen)
     configure("warning", settings.log_format)
     from gateway.serve import serve

@@ -21,6 +21,8 @@ from gateway.settings import Settings, load_settings
 from terminology.fhirjson import Json
 from terminology.issues import InvalidInput, NotFound, Unavailable
 
+# What every message brings along; the rest is what it is about.
+BACKGROUND = frozenset({"MessageHeader", "Organization", "Practitioner", "PractitionerRole", "Location"})
 COLOURS = {"stored": "green", "parked": "red", "failed": "yellow", "mapped": "yellow", "received": "cyan"}
 
 State = Annotated[
@@ -210,8 +212,9 @@ def _result(row: Json) -> str:
 def kinds_of(references: Any) -> str:
     """ "Patient, Observation ×12" of references."""
     counts: dict[str, int] = {}
-    for reference in references:
-        name = reference.partition("/")[0]
+    for name in sorted(
+        (reference.partition("/")[0] for reference in references), key=BACKGROUND.__contains__
+    ):
         counts[name] = counts.get(name, 0) + 1
     return ", ".join(name if number == 1 else f"{name} ×{number}" for name, number in counts.items())
 

@@ -60,6 +60,9 @@ class Hl7v2:
         return parse(raw, fallback=self.fallback)
 
     def map(self, message: Message) -> Result:
+        lacking = _without_patient(message, message.code, message.event)
+        if lacking is not None:
+            raise lacking
         return self.maps.run(message)
 
     def wants(self, header: Header, level: Level, verdict: Verdict) -> bool:
@@ -105,9 +108,8 @@ class Hl7v2:
         if not self.maps.handles(header.code, header.event):
             known = ", ".join(self.maps.events()) or "-"
             return UnmappableMessage("HT-MSG-03", source="MSH-9", event=event[:40], known=known), "reject"
-        if header.code in ABOUT_A_PATIENT and message.segment("PID") is None:
-            return UnmappableMessage("HT-MSG-04", source="PID", event=event), "error"
-        return None, "accept"
+        lacking = _without_patient(message, header.code, header.event)
+        return (lacking, "error") if lacking is not None else (None, "accept")
 
     def _incoming(
         self, raw: bytes, header: Header, keys: tuple[str, ...], origin: Origin, error: FhirError | None
@@ -126,6 +128,12 @@ class Hl7v2:
             raw=raw,
             problem=issue_row(error.issues[0]) if error is not None else None,
         )
+
+
+def _without_patient(message: Message, code: str, event: str) -> UnmappableMessage | None:
+    if code not in ABOUT_A_PATIENT or message.segment("PID") is not None:
+        return None
+    return UnmappableMessage("HT-MSG-04", source="PID", event=f"{code}^{event}".rstrip("^"))
 
 
 def keys(message: Message) -> tuple[str, ...]:

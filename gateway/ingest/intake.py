@@ -296,20 +296,21 @@ class Intake:
         id = row.entry.id
         done = await self.processor.process(row.entry, row.message)
         # Until its end is written the journal shows it open; it must not be taken up again.
-        self.journal.finish(done).add_done_callback(lambda noted: self._noted(id, noted))
-        waiting = self._ends.pop(id, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(done)
+        noted = self.journal.finish(done, is_urgent=id in self._ends)
+        noted.add_done_callback(lambda noted: self._noted(done, noted))
 
-    def _noted(self, id: int, noted: "asyncio.Future[None]") -> None:
-        self._in_hand.discard(id)
+    def _noted(self, done: Done, noted: "asyncio.Future[None]") -> None:
+        self._in_hand.discard(done.id)
         error = noted.exception()
         if error is not None:
             log.error(
                 "the end of a message could not be noted; it is processed again",
                 exc_info=error,
-                extra={"message_id": id},
+                extra={"message_id": done.id},
             )
+        waiting = self._ends.pop(done.id, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(done)
 
 
 def _taken(row: Admission, receipt: Receipt | None) -> Taken:

@@ -65,9 +65,9 @@ class Journal:
         except (apsw.FullError, apsw.IOError) as error:
             raise Unavailable("HT-MSG-41", detail=str(error)) from error
 
-    def finish(self, done: Done) -> "asyncio.Future[None]":
+    def finish(self, done: Done, *, is_urgent: bool = False) -> "asyncio.Future[None]":
         """Note how an attempt ended, soon; a crash before that only makes the message be processed again."""
-        return self._writer.submit(lambda connection: _finish(connection, done), is_urgent=False)
+        return self._writer.submit(lambda connection: _finish(connection, done), is_urgent=is_urgent)
 
     async def settled(self) -> None:
         """Wait until everything noted so far is on the disk."""
