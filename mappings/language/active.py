@@ -122,7 +122,7 @@ class ActiveMaps:
     def find(self, format: str, kind: str, application: str = "", facility: str = "") -> Map:
         """Return the map for a kind of message ("ORU^R01") of a sender: the most particular one wins.
 
-        Particular is: made for this sender, an overlay, this event rather than all, a site's own rather than a shipped one.
+        Particular is: made for this sender, a site's own rather than a shipped one, an overlay, this event rather than all.
         """
         self.refresh()
         key = (format, kind, application, facility)
@@ -152,9 +152,9 @@ class ActiveMaps:
             path = whole.path
             score = (
                 1 if senders else 0,
+                1 if path is not None and path.parent != SHIPPED else 0,
                 self._depth(whole),
                 1 if kind in _kinds(whole) else 0,
-                1 if path is not None and path.parent != SHIPPED else 0,
             )
             if best is None or score > best[0]:
                 best = (score, whole.name)

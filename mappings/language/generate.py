@@ -79,7 +79,8 @@ class Generator(ExpressionWriter):
         for name in helpers:
             _, component, subcomponent = name.split("_")
             lines.append(f"    {name} = b.text({component}, {subcomponent})")
-        source_names = [name for name in _SOURCE_NAMES if re.search(rf"\b{name}\(", text)]
+        called = set(re.findall(r"\b([a-z_]+)\(", text))
+        source_names = [name for name in _SOURCE_NAMES if name in called]
         lines += [f"    {name} = b.functions[{name!r}]" for name in source_names]
         lines += [f"    c{number} = b.site({number})" for number in range(len(self.made.sites))]
         lines += [f"    k{number} = b.constants[{number}]" for number in range(len(self.made.constants))]
