@@ -22,11 +22,12 @@ MAX_ISSUES = 1000
 class Policy:
     """What the house decides where the specification leaves it open.
 
-    `unknown_extensions`: an extension whose definition nobody loaded is told as information, or refused.
+    `unknown_extensions`: an extension whose definition nobody loaded is refused, as the reference validator does, or
+    told as information: on writes, where a sender's own extensions must not block his data.
     `html_in_strings`: markup in a plain string is a warning, or refused. `best_practice`: report dom-6 and its kind.
     """
 
-    unknown_extensions: Literal["allow", "refuse"] = "allow"
+    unknown_extensions: Literal["allow", "refuse"] = "refuse"
     html_in_strings: Literal["warn", "refuse"] = "warn"
     best_practice: bool = True
 

@@ -60,7 +60,7 @@ def validate(
                 "未知扩展：allow 提示，refuse 报错。", "Unknown extensions: allow tells, refuse is an error."
             )
         ),
-    ] = "allow",
+    ] = "refuse",
     html: Annotated[
         str,
         typer.Option(

@@ -15,7 +15,7 @@ from terminology.issues import Issue
 
 FOLDER = Path(__file__).parent.parent / "data" / "validator"
 BASELINE = Path(__file__).parent / "validator_baseline.json"
-POLICY = Policy(unknown_extensions="refuse")
+POLICY = Policy()
 
 
 @dataclass(frozen=True)
