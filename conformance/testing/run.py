@@ -1,0 +1,233 @@
+"""Running YAML tests against a target: each step does or judges one thing, and the first failure ends the test."""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from conformance.fhirpath import evaluate
+from conformance.testing.client import Answer, Call, Exchange, Unreachable
+from conformance.testing.expect import expect
+from conformance.testing.hl7 import read_fields
+from conformance.testing.judge import text_of
+from conformance.testing.result import Result, Run, State, Step
+from conformance.testing.target import Target
+from conformance.testing.yaml_test import YamlTest, suite_hash
+from conformance.validation import validate
+from terminology.fhirjson import Json
+from terminology.issues import FhirError, InvalidInput, Issue
+
+_BLANK = re.compile(r"\$\{([a-z_A-Z][\w.]{0,60})\}")
+MAX_WAIT_SECONDS = 10.0
+
+
+def run_tests(
+    tests: Iterable[YamlTest],
+    target: Target,
+    *,
+    now: datetime,
+    language: str = "zh",
+    tell: Callable[[Result], None] | None = None,
+) -> Run:
+    """Run the tests in order; `tell` hears of each result as it comes. `now` carries an offset."""
+    rows = tuple(tests)
+    run = Run(
+        uuid.uuid4().hex, target.name, now.isoformat(timespec="seconds"), [], suite_hash(rows), target.roles
+    )
+    for row in rows:
+        result = run_test(row, target, now=now, language=language)
+        run.results.append(result)
+        if tell is not None:
+            tell(result)
+    return run
+
+
+def run_test(test: YamlTest, target: Target, *, now: datetime, language: str = "zh") -> Result:
+    """Return the result of one test."""
+    return _Play(test, target, now, language).play()
+
+
+class _Play:
+    """One test under way: what it knows and what came back last."""
+
+    def __init__(self, test: YamlTest, target: Target, now: datetime, language: str) -> None:
+        self.test, self.target, self.language = test, target, language
+        unique = uuid.uuid4().hex[:12]
+        self.values = {
+            "now": now.strftime("%Y%m%d%H%M%S"),
+            "today": now.strftime("%Y%m%d"),
+            "date": now.strftime("%Y-%m-%d"),
+            **target.variables,
+            **test.values,
+            "unique": unique,
+        }
+        self.answer: Answer | None = None
+        self.message: bytes | None = None
+
+    def play(self) -> Result:
+        test = self.test
+        result = Result(test.id, test.zh, test.en, [], test.requirements, test.roles, test.is_negative)
+        started = time.perf_counter()
+        for row in test.steps:
+            step = self._step(row)
+            result.steps.append(step)
+            if step.state not in ("pass", "attested"):
+                break
+        result.seconds = time.perf_counter() - started
+        return result
+
+    def _step(self, row: Json) -> Step:
+        kind = next(iter(row))
+        name = _name(kind, row[kind])
+        self.exchange: Exchange | None = None
+        try:
+            issues = _KINDS[kind](self, self._fill(row[kind]))
+        except Unreachable as error:
+            # Silence where an answer is the point of the test is a failure, not an absence of the target.
+            issue = Issue("HT-CT-19", {"detail": str(error)[:200]})
+            state: State = (
+                "fail" if isinstance(row[kind], dict) and row[kind].get("required") else "not-evaluated"
+            )
+            return Step(kind, name, state, (issue,), exchange=self.exchange)
+        except _Missing as missing:
+            return Step(kind, name, "not-evaluated", (missing.issue,))
+        except InvalidInput as error:
+            state = "fail" if error.issues[0].code == "HT-CT-21" else "error"
+            return Step(kind, name, state, error.issues, exchange=self.exchange)
+        except FhirError as error:
+            return Step(kind, name, "error", error.issues, exchange=self.exchange)
+        return Step(kind, name, "fail" if issues else "pass", tuple(issues), exchange=self.exchange)
+
+    def _request(self, row: Json) -> list[Issue]:
+        if self.target.fhir is None:
+            raise _Missing("fhir")
+        body = row.get("body")
+        content = (
+            body.encode()
+            if isinstance(body, str)
+            else b""
+            if body is None
+            else json.dumps(body, ensure_ascii=False).encode()
+        )
+        headers = {"accept": "application/fhir+json"}
+        if content:
+            headers["content-type"] = "application/fhir+json"
+        headers |= {name.lower(): str(value) for name, value in row.get("headers", {}).items()}
+        call = Call(
+            row.get("method", "GET"),
+            row["url"],
+            {name: value for name, value in headers.items() if value},
+            content,
+        )
+        self.exchange = Exchange(call, None)
+        self.answer = self.target.fhir.send(call)
+        self.exchange = Exchange(call, self.answer)
+        self._keep(row, self.answer.tree())
+        return []
+
+    def _keep(self, row: Json, tree: Any) -> None:
+        for name, expression in row.get("keep", {}).items():
+            if expression == "ETag" and self.answer is not None:
+                self.values[name] = self.answer.headers.get("etag", "")
+                continue
+            found = evaluate(expression, tree) if isinstance(tree, dict) else []
+            if not found:
+                raise InvalidInput("HT-CT-28", name=name, expression=expression)
+            self.values[name] = text_of(found[0])
+
+    def _send(self, row: Json) -> list[Issue]:
+        if self.target.line is None:
+            raise _Missing("mllp")
+        codec = row.get("codec", "utf-8")
+        raw = str(row["message"]).strip().replace("\n", "\r").encode(codec) + b"\r"
+        if row.get("repeat_segment"):
+            raw += (str(row["repeat_segment"]) + "\r").encode(codec) * int(row.get("times", 1))
+        call = Call("MLLP", "", {}, raw)
+        self.exchange = Exchange(call, None)
+        self.message = self.target.line.exchange(
+            raw, pieces=int(row.get("pieces", 1)), is_framed=row.get("framed", True)
+        )
+        self.exchange = Exchange(call, Answer(0, {}, self.message))
+        return []
+
+    def _receive(self, row: Json) -> list[Issue]:
+        if self.target.outbox is None:
+            raise _Missing("listen")
+        prompt = row.get("prompt", {}).get(self.language, row["event"])
+        self.message = self.target.outbox.take(row["event"], answer=row.get("answer", "AA"), prompt=prompt)
+        self.exchange = Exchange(Call("MLLP", row["event"], {}, b""), Answer(0, {}, self.message))
+        for name, path in row.get("keep", {}).items():
+            values = read_fields(self.message).values(path)
+            if not values:
+                return [Issue("HT-CT-27", {"place": path})]
+            self.values[name] = values[0]
+        return []
+
+    def _expect(self, row: Json) -> list[Issue]:
+        return expect(row, answer=self.answer, message=self.message)
+
+    def _validate(self, row: Json) -> list[Issue]:
+        tree = self.answer.tree() if self.answer is not None else None
+        if not isinstance(tree, dict):
+            return [Issue("HT-CT-11", {})]
+        issues = validate(tree, level=row.get("level", "full"), profiles=row.get("profiles", ()))
+        return [issue for issue in issues if issue.severity in ("error", "fatal")][:20]
+
+    def _attest(self, row: Json) -> list[Issue]:
+        if not self.target.evidence.get(row["id"]):
+            raise _Missing("evidence", id=row["id"])
+        return []
+
+    def _wait(self, row: Json) -> list[Issue]:
+        time.sleep(min(float(row["seconds"]), MAX_WAIT_SECONDS))
+        return []
+
+    def _fill(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return _BLANK.sub(lambda found: self._value(found[1]), value)
+        if isinstance(value, dict):
+            return {name: self._fill(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._fill(inner) for inner in value]
+        return value
+
+    def _value(self, name: str) -> str:
+        if name not in self.values:
+            raise InvalidInput("HT-CT-09", name=name)
+        return self.values[name]
+
+
+class _Missing(Exception):
+    """The target has no such port, or no evidence was given."""
+
+    def __init__(self, port: str, id: str = "") -> None:
+        self.issue = Issue("HT-CT-29", {"port": f"{port} {id}".strip()})
+
+
+_KINDS: dict[str, Callable[[_Play, Any], list[Issue]]] = {
+    "request": _Play._request,
+    "send": _Play._send,
+    "receive": _Play._receive,
+    "upload": _Play._receive,
+    "expect": _Play._expect,
+    "validate": _Play._validate,
+    "attest": _Play._attest,
+    "wait": _Play._wait,
+}
+
+
+def _name(kind: str, row: Any) -> str:
+    if kind == "request":
+        return f"{row.get('method', 'GET')} {row['url']}"
+    if kind in ("receive", "upload"):
+        return str(row["event"])
+    if kind == "attest":
+        return str(row["id"])
+    return (
+        ", ".join(f"{name}: {value}" for name, value in row.items())[:120]
+        if isinstance(row, dict)
+        else str(row)
+    )
