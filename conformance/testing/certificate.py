@@ -121,11 +121,12 @@ def public_key(private_pem: bytes) -> bytes:
     """Return the public key of a private one as PEM."""
     from cryptography.hazmat.primitives import serialization
 
-    return (
+    encoded: bytes = (
         _private(private_pem)
         .public_key()
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
+    return encoded
 
 
 def sign(certificate: Certificate, private_pem: bytes) -> str:

@@ -159,7 +159,8 @@ def _resource(name: str, context: Context) -> Json:
     ]
     if operations:
         row["operation"] = operations
-    return row
+    # Types without search parameters: an empty array is no value (json.html).
+    return {key: value for key, value in row.items() if value != []}
 
 
 def _includes(name: str, context: Context) -> list[str]:
