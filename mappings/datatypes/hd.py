@@ -85,7 +85,7 @@ def organization_of(authority: Authority, context: Context) -> Json | None:
         return {"display": name}
     uri = universal_uri(authority.universal, authority.kind)
     key = ("urn:ietf:rfc:3986", uri) if uri else ("hd", authority.name, authority.universal)
-    body = {"identifier": identifiers_of(authority), "name": name}
+    body = filled({"identifier": identifiers_of(authority), "name": name}) or {}
     return {**context.make("Organization", key, body), "display": name}
 
 
@@ -125,7 +125,8 @@ def to_uri(value: str, context: Context) -> str | None:
     """The address of an application: its universal id, or a name that stays a name."""
     authority = read(context.components(value))
     uri = universal_uri(authority.universal, authority.kind)
-    return uri or (f"urn:id:{quote(authority.name, safe='')}" if authority.name else None)
+    name = authority.name or authority.universal
+    return uri or (f"urn:id:{quote(name, safe='')}" if name else None)
 
 
 @converter("hd_organization", returns="Reference", by_sender=True)
