@@ -48,7 +48,7 @@ def serve(
     )
     configure(settings.log_level, settings.log_format)
     # The event loop and the writer threads change places often: 5 ms of the default is many requests' time.
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.001)
     from gateway.serve import serve as run
 
     def ready(gateway: Any, url: str) -> None:

@@ -24,7 +24,7 @@ from terminology.issues import FhirError, Issue, TooLarge, Unavailable
 
 log = logging.getLogger("gateway.ingest")
 
-WIDTH = 24
+WIDTH = 64
 # Messages that wait in memory; what waits beyond them is read from the journal when its turn comes.
 WAITING, WAITING_BYTES = 2_000, 64 * 1024 * 1024
 LOOK_SECONDS = 0.5

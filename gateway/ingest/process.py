@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from gateway.ingest.kind import Kind
+from gateway.ingest.lookup import Lookup
 from gateway.ingest.patient import matched
 from gateway.ingest.plan import Key, Plan, message_source, plan
 from gateway.ingest.provenance import provenance, provenance_id
@@ -50,7 +51,7 @@ class Processor:
         retry: Retry,
         zone: ZoneInfo,
     ) -> None:
-        self.kinds, self.store = kinds, store
+        self.kinds, self.store, self.lookup = kinds, store, Lookup(store)
         self.metrics, self.retry, self.zone = metrics, retry, zone
 
     async def process(self, entry: Entry, message: object = None) -> Done:
@@ -93,8 +94,8 @@ class Processor:
 
     async def _commit_once(self, entry: Entry, result: Result) -> tuple[Plan, list[Version]]:
         witness = ("Provenance", provenance_id(entry))
-        stored = dict(await self.store.read_many([witness, *((row.type, row.id) for row in result.entries)]))
-        found, guards = await matched(result, stored, self.store)
+        stored = await self.lookup.versions([witness, *((row.type, row.id) for row in result.entries)])
+        found, guards = await matched(result, stored, self.lookup)
         made = plan(found, stored, source=message_source(entry))
         if made.targets:
             change = self._provenance(entry, found, made, stored.get(witness))
