@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.catalogues.place import snapshot_folder
+from gateway.catalogues.http import CatalogueRoutes
+from gateway.catalogues.place import Office, snapshot_folder
 from gateway.channels.http import Messages
 from gateway.channels.mllp import Limits, Mllp, tls_context
 from gateway.front import App, Front
@@ -28,6 +29,8 @@ from gateway.search import Options, Parameters
 from gateway.settings import Settings
 from gateway.store.protocol import Store
 from gateway.store.upkeep import upkeep
+from gateway.workbench.http import CodeRoutes
+from gateway.workbench.published import PublishedMaps
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, Unavailable
 from terminology.snapshot.library import CatalogueLibrary
@@ -48,6 +51,7 @@ class Gateway:
     asgi: Front
     lock: DataLock | None
     maps: Maps
+    office: Office
     started: float
     mllp_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
@@ -77,6 +81,7 @@ class Gateway:
         if self.upkeep is not None:
             self.upkeep.cancel()
             await asyncio.wait([self.upkeep])
+        await self.office.close()
         await self.store.close()
         self.journal.close()
         if self.lock is not None:
@@ -100,8 +105,9 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     started = time.time()
     metrics = Metrics()
     stored = await open_store(settings)
+    catalogues = CatalogueLibrary(snapshot_folder(settings), today=lambda: datetime.now(settings.zone).date())
     # What is posted takes effect with its commit; published catalogues answer after it, FHIR's own last.
-    library = TerminologyLibrary(stored, CatalogueLibrary(snapshot_folder(settings)), is_noticed=True)
+    library = TerminologyLibrary(stored, catalogues, is_noticed=True)
     store: Store = NoticingStore(stored, library.notice)
     journal = Journal(
         settings.data,
@@ -132,13 +138,19 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
     fhir = Rest(context, base=settings.base_url or None)
+    office = Office(settings)
+    published = PublishedMaps(store, getattr(maps, "translator", None))
+    if office.has_workbench:
+        published.take(await office.run(lambda: office.desk.projects.newest_publications()))
     parts: dict[str, App] = {
         "fhir": fhir,
         "openapi.json": ApiDocs(fhir),
         "messages": Messages(intake, journal),
+        "catalogues": CatalogueRoutes(office),
+        "codes": CodeRoutes(office, published.publish),
     }
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
-    return Gateway(settings, store, journal, intake, metrics, mllp, front, lock, maps, started)
+    return Gateway(settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started)
 
 
 def build_kinds(settings: Settings, maps: Maps) -> dict[str, Kind]:

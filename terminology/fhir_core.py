@@ -7,6 +7,7 @@ two or three.
 import gzip
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -76,6 +77,9 @@ class FhirCore:
 
     def concept_maps(self) -> Iterator[Json]:
         return (resource for url in _lines("ConceptMap") for resource in self._all("ConceptMap", url))
+
+    def version_on(self, url: str, on: date) -> str | None:  # noqa: ARG002  # no dates of force
+        return None
 
     def by_id(self, kind: str, identity: str) -> Json | None:
         url = _ids(kind).get(identity)

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/terminologies-systems.html. Their codes can be validated
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 
 from terminology import ucum
 from terminology.code_system import CodeSystem, Filter, NotEnumerable, Selection, UnsupportedFilter
@@ -169,3 +170,6 @@ class GrammarLibrary:
 
     def concept_maps(self) -> Iterator[Json]:
         return iter(())
+
+    def version_on(self, url: str, on: date) -> str | None:  # noqa: ARG002  # no dates of force
+        return None

@@ -5,6 +5,7 @@ ships). Resources that come with a request are no library: see `terminology.scop
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import Protocol
 
 from terminology.code_system import CodeSystem
@@ -47,6 +48,13 @@ class Library(Protocol):
     def value_set_versions(self, url: str) -> Sequence[str]: ...
     def concept_map(self, url: str, version: str | None) -> Json | None: ...
     def concept_maps(self) -> Iterator[Json]: ...
+
+    def version_on(self, url: str, on: date) -> str | None:
+        """Return the version of a code system that was in force on a day; None when it has no such dates.
+
+        Raises NotFound HT-TX-14 when it has, and none was in force.
+        """
+        ...
 
 
 def best(resources: Iterable[Json], version: str | None) -> Json | None:
@@ -134,6 +142,9 @@ class ResourceLibrary:
     def concept_maps(self) -> Iterator[Json]:
         return (resource for resources in self._by_url["ConceptMap"].values() for resource in resources)
 
+    def version_on(self, url: str, on: date) -> str | None:  # noqa: ARG002  # a resource's date says when it was written
+        return None
+
     def all(self, kind: str, url: str) -> list[Json]:
         """Return every version of a resource, whatever its content."""
         return self._by_url[kind].get(url, [])
@@ -182,6 +193,10 @@ class Libraries:
 
     def concept_maps(self) -> Iterator[Json]:
         return (resource for member in self.members for resource in member.concept_maps())
+
+    def version_on(self, url: str, on: date) -> str | None:
+        found = (member.version_on(url, on) for member in self.members)
+        return next((version for version in found if version is not None), None)
 
 
 def chosen_supplements(indexes: Iterable[ConceptIndex], stated: Iterable[str]) -> list[ConceptIndex]:

@@ -4,6 +4,7 @@ A value set can carry some of them itself (valueset-expansion-parameter); what t
 """
 
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
 from typing import Literal
 
 from terminology.canonical import split
@@ -20,6 +21,7 @@ EXPANSION_PARAMETER = (
 )
 
 MAX_FILTER = 1_000
+CHINA = timezone(timedelta(hours=8))
 
 Mode = Literal["default", "check", "override"]
 
@@ -58,7 +60,9 @@ class VersionRule:
 
 @dataclass
 class Options:
-    """Flags are None when nobody set them; `languages` decide displays, `message_language` the sentences."""
+    """Flags are None when nobody set them; `languages` decide displays, `message_language` the sentences.
+
+    `on`: the day whose catalogues answer (parameter `date`); None is today."""
 
     active_only: bool | None = None
     exclude_nested: bool | None = None
@@ -74,6 +78,7 @@ class Options:
     count: int | None = None
     offset: int | None = None
     filter: str = ""
+    on: date | None = None
     display_languages: Languages | None = None
     http_languages: Languages | None = None
     designations: list[str] = field(default_factory=list)
@@ -159,6 +164,7 @@ def read_options(
     options.count = inputs.integer("count")
     options.offset = inputs.integer("offset")
     options.filter = inputs.text("filter") or ""
+    options.on = _day(inputs.text("date"))
     if len(options.filter) > MAX_FILTER:
         raise InvalidInput("HT-TX-05", name="filter", length=len(options.filter), limit=MAX_FILTER)
     if accept_language:
@@ -172,6 +178,20 @@ def read_options(
     if inputs.has("exclude-system"):
         raise InvalidInput("HT-TX-08", name="exclude-system")
     return options
+
+
+def _day(text: str | None) -> date | None:
+    """Return the day of a FHIR dateTime: its day in China; the first day of a month or year."""
+    if text is None:
+        return None
+    try:
+        if "T" in text:
+            # A "+" that was not escaped in a URL arrives as a space.
+            moment = datetime.fromisoformat(text.replace(" ", "+"))
+            return (moment.astimezone(CHINA) if moment.tzinfo else moment).date()
+        return date.fromisoformat(text + "-01" * (2 - text.count("-")))
+    except ValueError:
+        raise InvalidInput("HT-TX-03", name="date", type="dateTime", value=text[:80]) from None
 
 
 def _lenient(header: str, options: Options) -> Languages | None:

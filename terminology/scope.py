@@ -68,6 +68,8 @@ class Scope:
             return None
         if by_rules:
             version = self.version_by_rules(url, version)
+        if version is None and self.options.on is not None and not self.own.all("CodeSystem", url):
+            version = self.library.version_on(url, self.options.on)
         system = self._find(url, version)
         if system is None:
             return None

@@ -20,14 +20,30 @@ class Translator:
     """
 
     def __init__(self) -> None:
+        self.revision = 0
+        """Grows with each `add`: what was remembered of an earlier one is out of date."""
         self._answers: dict[tuple[str, str | None, str | None, str | None], Json | None] = {}
         self._maps: dict[tuple[str, str | None, str], Json] = {}
+        self._unnamed: dict[tuple[str, str], dict[str, Json]] = {}
+        self._added: dict[tuple[str, str], list[tuple[str | None, str]]] = {}
 
     def add(self, domain: str, concept_map: Json) -> None:
-        """Let a ConceptMap (R4) decide for `domain`: only its equal and equivalent rows, and wider ones."""
+        """Let a ConceptMap (R4) decide for `domain`: only its equal and equivalent rows, and wider ones.
+
+        It takes the place of an earlier version (the same url). A code that comes without system is translated when
+        all maps of the domain that have it agree: two hospitals may number their items alike and differently.
+        """
+        url = concept_map.get("url", "")
+        for system, code in self._added.pop((domain, url), ()):
+            self._maps.pop((domain, system, code), None)
+            self._unnamed.get((domain, code), {}).pop(url, None)
+        added = self._added[domain, url] = []
         for system, code, target in _equivalent_rows(concept_map):
             self._maps[domain, system, code] = target
+            self._unnamed.setdefault((domain, code), {})[url] = target
+            added.append((system, code))
         self._answers.clear()
+        self.revision += 1
 
     def translate(self, domain: str, coding: Json) -> Json | None:
         """Return the county's Coding for a sender's Coding or part of one (`system`, `code`, `display`).
@@ -48,6 +64,10 @@ class Translator:
             mapped = self._maps.get((name, system, code)) or self._maps.get((name, None, code))
             if mapped:
                 return mapped
+            if system is None and (known := self._unnamed.get((name, code))):
+                first, *others = known.values()
+                if all(one["code"] == first["code"] for one in others):
+                    return first
         domain = load_domain(name)
         target = _target(domain, system, code, display)
         if target is not None:

@@ -5,67 +5,33 @@ GET /messages/unmapped. A thin ASGI application, like the FHIR routes (docs/desi
 """
 
 import asyncio
-import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
+from gateway.channels.part import FHIR_JSON, Part, Receive, Reply, json_reply, read_body
 from gateway.ingest.intake import Intake, Taken
 from gateway.journal import Entry, Filter, Journal, State
 from gateway.journal.entry import STATES
-from gateway.rest.asgi import request_id_of
 from gateway.rest.outcomes import STATUS, outcome
 from gateway.rest.request import Request
 from terminology.fhirjson import Json, encode
-from terminology.issues import FhirError, InvalidInput, Issue, NotAllowed, NotFound, TooLarge
+from terminology.issues import FhirError, InvalidInput, NotAllowed, NotFound
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Reply = tuple[int, bytes, dict[str, str]]
-
-log = logging.getLogger("gateway.channels.http")
-
-JSON = "application/json; charset=utf-8"
-FHIR_JSON = "application/fhir+json; charset=utf-8; fhirVersion=4.0"
-SECONDS = 60.0
 WAIT_SECONDS = 30.0
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 INSTANT = "2026-03-15T08:00:00+08:00"
 
 
-class Messages:
+class Messages(Part):
     """The ASGI application of `/messages`; `prefix` is where it is mounted."""
 
     def __init__(self, intake: Intake, journal: Journal, *, prefix: str = "/messages") -> None:
-        self.intake, self.journal, self.prefix = intake, journal, prefix
+        super().__init__(prefix)
+        self.intake, self.journal = intake, journal
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request = Request(
-            method=scope["method"],
-            path=scope["path"][len(self.prefix) :].strip("/"),
-            query=scope["query_string"].decode("latin-1"),
-            headers=headers,
-            request_id=request_id_of(headers),
-        )
-        client = scope.get("client") or ("?", 0)
-        try:
-            status, body, more = await self._answer(request, receive, f"{client[0]}:{client[1]}")
-        except FhirError as error:
-            status, body, more = _refused(error, request)
-        except Exception:
-            log.exception("request failed", extra={"request_id": request.request_id})
-            issue = Issue("HT-REST-99", {"id": request.request_id}, "fatal")
-            status, body, more = 500, encode(outcome([issue], request)), {"Content-Type": FHIR_JSON}
-        fields = {"X-Request-Id": request.request_id, "Content-Length": str(len(body)), **more}
-        rows = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
-        await send({"type": "http.response.start", "status": status, "headers": rows})
-        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
-
-    async def _answer(self, request: Request, receive: Receive, peer: str) -> Reply:
+    async def answer(self, request: Request, receive: Receive, peer: str) -> Reply:
         parts = request.path.split("/") if request.path else []
         is_reading = request.method in ("GET", "HEAD")
         match parts:
@@ -74,7 +40,7 @@ class Messages:
             case ["unmapped"] if is_reading:
                 return await self._unmapped(request)
             case [id] if NUMBER.fullmatch(id) and is_reading:
-                return _json(shown(self._entry(id)))
+                return json_reply(shown(self._entry(id)))
             case [id, "raw"] if NUMBER.fullmatch(id) and is_reading:
                 entry = self._entry(id)
                 return 200, entry.raw or b"", {"Content-Type": self.intake.kinds[entry.kind].media_type}
@@ -83,7 +49,9 @@ class Messages:
             case ["replay"] if request.method == "POST":
                 return await self._replay_all(request)
             case [kind] if request.method == "POST" and not NUMBER.fullmatch(kind):
-                return await self._take(kind, await self._body(request, receive), request, peer)
+                return await self._take(
+                    kind, await read_body(request, receive, self.intake.limit), request, peer
+                )
         allowed = (
             "POST" if parts and parts[-1] == "replay" else "GET, HEAD" if not parts else "GET, HEAD, POST"
         )
@@ -140,14 +108,14 @@ class Messages:
                 f"{_quote(name)}={_quote(value)}" for name, value in [*kept, ("before", str(page.next))]
             )
             answer["next"] = f"{self.prefix}?{query}"
-        return _json(answer)
+        return json_reply(answer)
 
     async def _unmapped(self, request: Request) -> Reply:
         count = _whole(request, "count", 100)
         rows = await self.journal.unmapped(
             domain=request.param("domain"), count=min(count, 1000), offset=_whole(request, "offset", 0)
         )
-        return _json({"unmapped": rows})
+        return json_reply({"unmapped": rows})
 
     async def _replay(self, entry: Entry) -> Reply:
         end = self.intake.end_of(entry.id)
@@ -155,8 +123,8 @@ class Messages:
         await asyncio.wait([end], timeout=WAIT_SECONDS)
         if end.done():
             done = end.result()
-            return _json(shown(replace(entry, state=done.state, detail=done.detail, raw=None)))
-        return _json(shown(replace(entry, state="received", detail={}, raw=None)), status=202)
+            return json_reply(shown(replace(entry, state=done.state, detail=done.detail, raw=None)))
+        return json_reply(shown(replace(entry, state="received", detail={}, raw=None)), status=202)
 
     async def _replay_all(self, request: Request) -> Reply:
         """Everything that the filter finds, oldest first, so that the order is kept; at most 10,000 at once."""
@@ -169,33 +137,13 @@ class Messages:
             if before is None:
                 break
         await self.intake.replay(sorted(ids))
-        return _json({"replayed": len(ids), "complete": before is None}, status=202)
+        return json_reply({"replayed": len(ids), "complete": before is None}, status=202)
 
     def _entry(self, id: str) -> Entry:
         entry = self.journal.entry(int(id), with_raw=True)
         if entry is None:
             raise NotFound("HT-MSG-10", id=id)
         return entry
-
-    async def _body(self, request: Request, receive: Receive) -> bytes:
-        limit = self.intake.limit
-        length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > limit:
-            raise TooLarge("HT-MSG-05", limit=limit)
-        parts: list[bytes] = []
-        size, has_more = 0, True
-        try:
-            async with asyncio.timeout(SECONDS):
-                while has_more:
-                    message = await receive()
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    has_more = bool(message.get("more_body"))
-                    if size > limit:
-                        raise TooLarge("HT-MSG-05", limit=limit)
-        except TimeoutError:
-            raise TooLarge("HT-REST-52", seconds=SECONDS) from None
-        return b"".join(parts)
 
 
 def shown(entry: Entry) -> Json:
@@ -281,18 +229,3 @@ def _under_way(row: Taken) -> int | None:
     receipt = row.receipt
     is_new = receipt is not None and receipt.outcome == "new" and receipt.state == "received"
     return receipt.id if receipt is not None and is_new else None
-
-
-def _json(value: Json, *, status: int = 200) -> Reply:
-    return status, encode(value), {"Content-Type": JSON}
-
-
-def _refused(error: FhirError, request: Request) -> Reply:
-    more = {"Content-Type": FHIR_JSON}
-    if isinstance(error, NotAllowed):
-        more["Allow"] = str(error.issues[0].values.get("allowed", "GET"))
-    return STATUS[type(error)], encode(outcome(_all(error.issues), request)), more
-
-
-def _all(issues: Sequence[Issue]) -> Sequence[Issue]:
-    return issues[:100]

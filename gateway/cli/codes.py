@@ -245,7 +245,7 @@ def reconcile(
     as_json: AsJson = False,
 ) -> int:
     desk = _desk(data, config)
-    state = desk.projects.reconcile(
+    state = desk.reconcile(
         desk.projects.get(member, domain),
         code,
         target=target,

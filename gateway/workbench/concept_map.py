@@ -45,8 +45,6 @@ def to_concept_map(
         "title": f"{project.member} {project.domain} 对码",
         "status": "active",
         "date": date,
-        "sourceUri": project.source,
-        "targetUri": target_system,
         "group": [
             {
                 "source": project.source,

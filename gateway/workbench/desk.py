@@ -1,5 +1,6 @@
 """What people do at the workbench: import a table, look at suggestions, accept, review, export, publish."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -9,9 +10,10 @@ from gateway.workbench.concept_map import to_concept_map, to_csv
 from gateway.workbench.projects import LocalRow, Project, Projects
 from terminology.catalogue.row import Row, Table
 from terminology.fhirjson import Json
-from terminology.issues import BusinessRule, InvalidInput
+from terminology.issues import BusinessRule, FhirError, InvalidInput
 from terminology.workbench.suggest import Suggester, Suggestion, Target
 
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,28}[A-Za-z0-9])?", re.ASCII)
 LEAST_CUT = 0.6
 """Bulk acceptance below this confidence would be guessing; the cut that people choose lies above."""
 
@@ -20,20 +22,38 @@ class Desk:
     """The workbench over both databases; `now` gives the time with zone."""
 
     def __init__(self, catalogues: Catalogues, projects: Projects, *, now: Callable[[], datetime]) -> None:
-        self._catalogues = catalogues
+        self.catalogues = catalogues
         self.projects = projects
         self._now = now
         self._targets = lru_cache(maxsize=4)(self._read_targets)
         self._suggester = lru_cache(maxsize=4)(self._make_suggester)
 
+    def close(self) -> None:
+        self.catalogues.close()
+        self.projects.close()
+
     def open(
-        self, member: str, domain: str, table: Table, *, catalogue: str, who: str, is_blind: bool = False
+        self,
+        member: str,
+        domain: str,
+        table: Table,
+        *,
+        catalogue: str,
+        who: str,
+        is_blind: bool = False,
+        source: str | None = None,
     ) -> tuple[Project, int, int]:
-        """Take a member's table; raises InvalidInput with every bad line, nothing is kept then. Returns (project, new, changed)."""
+        """Take a member's table; raises InvalidInput with every bad line, nothing is kept then. Returns (project, new, changed).
+
+        `source`: the system that the member's messages give these codes, when they name one.
+        """
+        for name in (member, domain):
+            if not NAME.fullmatch(name):
+                raise InvalidInput("HT-CAT-65", value=name[:40])
         if not table.is_loadable:
             raise InvalidInput(table.problems)
         version = self._in_force(catalogue)
-        source = f"https://hutong.health/fhir/CodeSystem/{member}-{domain}"
+        source = source or f"https://hutong.health/fhir/CodeSystem/{member}-{domain}"
         project = self.projects.open(
             member, domain, catalogue=catalogue, version=version.number, source=source, is_blind=is_blind
         )
@@ -79,11 +99,44 @@ class Desk:
         note: str | None = None,
     ) -> str:
         """Propose a target that the catalogue has; raises InvalidInput HT-CAT-57 for one that it has not."""
-        if target is not None and target not in self._targets(project.catalogue, project.version):
-            raise InvalidInput("HT-CAT-57", concept=target, catalogue=project.catalogue)
+        self._check_target(project, target)
         return self.projects.propose(
             project, code, target=target, who=who, relationship=relationship, note=note
         )
+
+    def _check_target(self, project: Project, target: str | None) -> None:
+        if target is not None and target not in self._targets(project.catalogue, project.version):
+            raise InvalidInput("HT-CAT-57", concept=target, catalogue=project.catalogue)
+
+    def reconcile(
+        self,
+        project: Project,
+        code: str,
+        *,
+        target: str | None,
+        who: str,
+        relationship: str = "equivalent",
+        note: str | None = None,
+    ) -> str:
+        """Decide a conflict of two blind authors; raises InvalidInput HT-CAT-57 for a target that the catalogue has not."""
+        self._check_target(project, target)
+        return self.projects.reconcile(
+            project, code, target=target, who=who, relationship=relationship, note=note
+        )
+
+    def review_all(
+        self, project: Project, codes: list[str], *, who: str, approve: bool, note: str | None = None
+    ) -> tuple[list[str], list[tuple[str, FhirError]]]:
+        """Review rows; those that cannot be reviewed (by this person) are told, the others go on."""
+        reviewed: list[str] = []
+        refused: list[tuple[str, FhirError]] = []
+        for code in codes:
+            try:
+                self.projects.review(project, code, who=who, approve=approve, note=note)
+                reviewed.append(code)
+            except FhirError as error:
+                refused.append((code, error))
+        return reviewed, refused
 
     def carry_over(self, project: Project, *, who: str) -> list[str]:
         """Move a project to the version in force; returns the local codes whose target is gone or means another thing."""
@@ -110,10 +163,10 @@ class Desk:
         rows = self.projects.rows(project)
         if not any(row.state == "approved" for row in rows):
             raise BusinessRule("HT-CAT-58", member=project.member, domain=project.domain)
-        catalogue = self._catalogues.get(project.catalogue)
+        catalogue = self.catalogues.get(project.catalogue)
         label = next(
             version.label
-            for version in self._catalogues.versions(catalogue.id)
+            for version in self.catalogues.versions(catalogue.id)
             if version.number == project.version
         )
         today = self._now()
@@ -127,9 +180,17 @@ class Desk:
             date=today.date().isoformat(),
         )
 
+    def publish(self, project: Project, *, who: str) -> Json:
+        """Keep the approved rows as an immutable ConceptMap and return it; raises BusinessRule HT-CAT-58 when none is approved."""
+        concept_map = self.concept_map(project)
+        stamp = f"{project.member}-{project.domain}-{concept_map['version']}"
+        concept_map = {"resourceType": "ConceptMap", "id": stamp[:64], **concept_map}
+        self.projects.keep_publication(project, concept_map, who=who)
+        return concept_map
+
     def _in_force(self, catalogue: str) -> PublishedVersion:
-        self._catalogues.get(catalogue)
-        version = self._catalogues.in_force(catalogue, self._now().date())
+        self.catalogues.get(catalogue)
+        version = self.catalogues.in_force(catalogue, self._now().date())
         if version is None:
             raise BusinessRule("HT-CAT-59", catalogue=catalogue)
         return version
@@ -139,7 +200,7 @@ class Desk:
         return lambda code: targets[code].display if code in targets else None
 
     def _read_targets(self, catalogue: str, version: int) -> dict[str, Row]:
-        return {row.code: row for row in self._catalogues.rows(catalogue, version)}
+        return {row.code: row for row in self.catalogues.rows(catalogue, version)}
 
     def _make_suggester(self, project: Project, approved: int) -> Suggester:  # noqa: ARG002  # more approvals, another suggester
         rows = self._targets(project.catalogue, project.version).values()

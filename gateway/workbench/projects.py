@@ -1,6 +1,6 @@
 """Mapping projects in SQLite: a member's local table on one side, a catalogue on the other."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +18,8 @@ from gateway.workbench.state import (
     state_after,
 )
 from terminology.catalogue.row import Row
-from terminology.fhirjson import decode, encode
-from terminology.issues import BusinessRule, InvalidInput, NotFound
+from terminology.fhirjson import Json, decode, encode
+from terminology.issues import BusinessRule, InvalidInput, NotFound, VersionConflict
 from terminology.workbench.suggest import Local
 
 SCHEMA = """
@@ -35,6 +35,9 @@ create index if not exists local_row_by_state on local_row(project, state, uses 
 create table if not exists proposal(
   project integer not null, code text not null, number integer not null, author text not null, target text,
   relationship text not null, note text, at text not null, primary key(project, code, number)) strict, without rowid;
+create table if not exists publication(
+  project integer not null, version text not null, at text not null, who text not null, content blob not null,
+  primary key(project, version)) strict, without rowid;
 create table if not exists step(
   number integer primary key, project integer not null, code text not null, at text not null, who text not null,
   action text not null, detail blob not null) strict;
@@ -147,20 +150,17 @@ class Projects:
         statement = f"""select code, name, strength, maker, uses, state, target, relationship, reviewer, note
             from local_row where project=? and code>? {wanted} order by code limit ?"""  # noqa: S608
         found = self._db.execute(statement, (project.id, after, *states, limit))
-        return [
-            LocalRow(Local(code, name, strength, maker), uses, state, target, relationship, reviewer, note)
-            for code, name, strength, maker, uses, state, target, relationship, reviewer, note in found
-        ]
+        return [_local_row(one) for one in found]
 
     def row(self, project: Project, code: str) -> LocalRow:
-        found = [
-            row
-            for row in self.rows(project, after=code[:-1] if code else "", limit=100_000)
-            if row.local.code == code
-        ]
-        if not found:
-            raise NotFound("HT-CAT-53", concept=code, member=project.member)
-        return found[0]
+        found = self._db.execute(
+            "select code, name, strength, maker, uses, state, target, relationship, reviewer, note"
+            " from local_row where project=? and code=?",
+            (project.id, code),
+        )
+        for one in found:
+            return _local_row(one)
+        raise NotFound("HT-CAT-53", concept=code, member=project.member)
 
     def counts(self, project: Project) -> dict[str, int]:
         return dict(
@@ -262,6 +262,46 @@ class Projects:
         )
         return [(Local(code, name, strength, maker), target) for code, name, strength, maker, target in rows]
 
+    def aimed_at(self, catalogue: str, targets: Collection[str]) -> list[tuple[str, str, str, str]]:
+        """Return (member, domain, local code, target) of the mappings that aim at one of these codes of a catalogue."""
+        rows = self._db.execute(
+            "select member, domain, code, target from local_row join project on project.id=local_row.project"
+            " where catalogue=? and target is not null and state in ('submitted', 'approved')",
+            (catalogue,),
+        )
+        return [(member, domain, code, target) for member, domain, code, target in rows if target in targets]
+
+    def keep_publication(self, project: Project, concept_map: Json, *, who: str) -> None:
+        """Keep a published ConceptMap for good; raises VersionConflict HT-CAT-67 when its version is there already."""
+        if self.publication(project, concept_map["version"]) is not None:
+            raise VersionConflict("HT-CAT-67", version=concept_map["version"])
+        with self._step(project, "*", who, "publish", {"version": concept_map["version"]}):
+            self._db.execute(
+                "insert into publication values(?,?,?,?,?)",
+                (project.id, concept_map["version"], self._now().isoformat(), who, encode(concept_map)),
+            )
+
+    def publication(self, project: Project, version: str) -> Json | None:
+        row = self._one(
+            "select content from publication where project=? and version=?", (project.id, version)
+        )
+        return decode(row[0]) if row else None
+
+    def publications(self, project: Project) -> list[dict[str, str]]:
+        """Return version, time and person of each publication, newest first."""
+        rows = self._db.execute(
+            "select version, at, who from publication where project=? order by version desc", (project.id,)
+        )
+        return [{"version": version, "at": at, "who": who} for version, at, who in rows]
+
+    def newest_publications(self) -> list[tuple[str, Json]]:
+        """Return (domain, ConceptMap) of every project's newest publication: what messages are translated by."""
+        rows = self._db.execute(
+            "select domain, content, max(publication.version) from publication"
+            " join project on project.id=publication.project group by project order by project"
+        )
+        return [(domain, decode(content)) for domain, content, _ in rows]
+
     def carry_over(
         self, project: Project, version: int, targets: Callable[[str], str | None], *, who: str
     ) -> list[str]:
@@ -328,6 +368,11 @@ class Projects:
             self._db.execute("rollback")
             raise
         self._db.execute("commit")
+
+
+def _local_row(row: Any) -> LocalRow:
+    code, name, strength, maker, uses, state, target, relationship, reviewer, note = row
+    return LocalRow(Local(code, name, strength, maker), uses, state, target, relationship, reviewer, note)
 
 
 def _project(row: Any) -> Project:

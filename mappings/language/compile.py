@@ -125,7 +125,8 @@ class Map:
 
     def _runner(self, context: Context) -> Any:
         """Return the function bound to sender, delimiters and charset; its converter caches live as long as it does."""
-        key = (id(context.sender), id(context.translator), context.delimiters, context.codec)
+        translator = context.translator
+        key = (id(context.sender), id(translator), translator.revision, context.delimiters, context.codec)
         found = self._binders.get(key)
         if found is not None:
             return found[1]

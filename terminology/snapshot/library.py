@@ -4,13 +4,14 @@ File names do not matter; each snapshot says which version of which code system 
 New files are seen by the next question; mapped files stay valid while they are in use.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from terminology.code_system import CodeSystem
 from terminology.fhirjson import Json
+from terminology.issues import NotFound
 from terminology.library import best
 from terminology.memory import ConceptIndex
 from terminology.snapshot.header import read_meta
@@ -19,14 +20,19 @@ if TYPE_CHECKING:
     from terminology.snapshot.code_system import SnapshotCodeSystem
 
 SUFFIX = ".snapshot"
+CHINA = timezone(timedelta(hours=8))
 EFFECTIVE = "https://hutong.health/fhir/StructureDefinition/effective-from"
 
 
 class CatalogueLibrary:
     """Opens a snapshot when it is first asked for; knows all by their headers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, today: Callable[[], date] = lambda: datetime.now(CHINA).date()
+    ) -> None:
+        """`today` decides which version is in force."""
         self._folder = folder
+        self._today = today
         self._paths: dict[tuple[str, str], Path] = {}
         self._resources: dict[str, list[Json]] = {}
         self._open: dict[Path, SnapshotCodeSystem] = {}
@@ -68,7 +74,7 @@ class CatalogueLibrary:
 
     def code_system_resource(self, url: str, version: str | None) -> Json | None:
         rows = self._catalogues.get(url, ())
-        return best(rows, version) if version else in_force(rows, date.today())
+        return best(rows, version) if version else in_force(rows, self._today())
 
     def code_systems(self) -> Iterator[Json]:
         return (resource for rows in self._catalogues.values() for resource in rows)
@@ -101,6 +107,15 @@ class CatalogueLibrary:
 
     def concept_maps(self) -> Iterator[Json]:
         return iter(())
+
+    def version_on(self, url: str, on: date) -> str | None:
+        rows = self._catalogues.get(url, ())
+        if not rows:
+            return None
+        found = in_force(rows, on)
+        if found is None:
+            raise NotFound("HT-TX-14", system=url, date=on.isoformat())
+        return str(found["version"])
 
 
 def in_force(resources: Sequence[Json], on: date) -> Json | None:

@@ -1,0 +1,99 @@
+"""A file on its way into a catalogue: read, checked by its kind, compared with the newest version."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.catalogues.authoring import Catalogues
+from terminology.catalogue.diff import Change, Diff, diff
+from terminology.catalogue.row import Row, Table
+from terminology.fhirjson import Json
+from terminology.issues import Issue, Language
+
+SHOWN = 1_000
+"""Changes and problems that one report lists; the counts are of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A read table with all problems of its rows; `difference` is None when it cannot be loaded."""
+
+    table: Table
+    problems: tuple[Issue, ...]
+    difference: Diff | None
+
+    @property
+    def is_loadable(self) -> bool:
+        return self.difference is not None
+
+
+def check_table(
+    catalogues: Catalogues, catalogue: str, table: Table, *, kind: str, is_complete: bool
+) -> Checked:
+    """Check a table by the rules of its kind and compare it with the newest version, if there is one."""
+    problems = (*table.problems, *check_kind(table.rows, kind)) if table.is_loadable else table.problems
+    if any(problem.severity in ("fatal", "error") for problem in problems):
+        return Checked(table, problems, None)
+    newest = max((version.number for version in catalogues.versions(catalogue)), default=0)
+    return Checked(
+        table, problems, diff(catalogues.rows(catalogue, newest), table.rows, is_complete=is_complete)
+    )
+
+
+def check_kind(rows: tuple[Row, ...], kind: str) -> tuple[Issue, ...]:
+    """Return what the checks of a kind of catalogue find in single rows and between them."""
+    if kind != "drug":
+        return ()
+    from terminology.drug.check import check_drugs
+
+    return tuple(check_drugs(rows))
+
+
+def report(checked: Checked, language: Language) -> Json:
+    """Return the row-by-row report and the difference as JSON."""
+    problems = [
+        {
+            "code": problem.code,
+            "severity": problem.severity,
+            "at": problem.source,
+            "text": problem.text(language),
+            "fix": problem.fix(language),
+        }
+        for problem in checked.problems[:SHOWN]
+    ]
+    answer: Json = {
+        "rows": len(checked.table.rows),
+        "encoding": checked.table.encoding,
+        "is_loadable": checked.is_loadable,
+        "problem_count": len(checked.problems),
+        "problems": problems,
+    }
+    if checked.difference is not None:
+        answer["diff"] = diff_report(checked.difference)
+    return answer
+
+
+def diff_report(difference: Diff) -> Json:
+    names = ("added", "changed", "retired", "reused")
+    answer: dict[str, Any] = {
+        name: {
+            "count": len(getattr(difference, name)),
+            "codes": [_change(change) for change in getattr(difference, name)[:SHOWN]],
+        }
+        for name in names
+    }
+    answer["broken"] = {
+        "count": len(difference.broken),
+        "codes": [{"code": code, "parent": parent} for code, parent in difference.broken[:SHOWN]],
+    }
+    return answer
+
+
+def _change(change: Change) -> Json:
+    row: Json = {"code": change.code}
+    if change.before is not None:
+        row["before"] = change.before.display
+    if change.after is not None:
+        row["after"] = change.after.display
+    if change.parts:
+        row["parts"] = list(change.parts)
+    return row

@@ -1,0 +1,296 @@
+"""`/catalogues` and `/codes` as clients see them: uploads with reports, two persons, published maps at work."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from gateway.app import Gateway
+from mappings.language.active import ActiveMaps
+from terminology.fhirjson import Json
+from tests.gateway.running import run, running
+
+FIRST = "code,display,parent\nI10,高血压,\nI10.1,高血压1级,I10\nE11,2型糖尿病,\n"
+SECOND = "code,display,parent\nI10,原发性高血压,\nI10.1,高血压1级,I10\nN18,慢性肾脏病,\n"
+LOCAL = "code,display\nA1,高血压病\nA2,二型糖尿病\nA3,慢性肾脏病\n"
+
+
+class Client:
+    """Asks a gateway without a socket; `who` acts."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        transport = httpx.ASGITransport(app=gateway.asgi)  # type: ignore[arg-type]  # an ASGI application of plain dicts
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://gateway")
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, who: str | None = None, status: int = 200
+    ) -> Any:
+        headers = {"X-Hutong-User": quote(who)} if who else {}
+        content = body.encode() if isinstance(body, str) else None
+        answer = await self.http.request(
+            method, path, content=content, json=None if content else body, headers=headers
+        )
+        assert answer.status_code == status, answer.text
+        return answer.json() if "json" in answer.headers["content-type"] else answer.text
+
+    async def post(self, path: str, body: Any = None, *, who: str | None = "甲", status: int = 200) -> Any:
+        return await self.ask("POST", path, body, who=who, status=status)
+
+    async def get(self, path: str, *, status: int = 200) -> Any:
+        return await self.ask("GET", path, status=status)
+
+    async def publish(self, rows: str, **body: str) -> Json:
+        made = await self.post("/catalogues?catalogue=dx&kind=diagnosis&title=诊断", rows, status=201)
+        place = f"/catalogues/change-sets/{made['change_set']['id']}"
+        await self.post(f"{place}/submit")
+        await self.post(f"{place}/approve", who="乙")
+        published: Json = await self.post(f"{place}/publish", body, who="乙")
+        return published
+
+
+@asynccontextmanager
+async def asking(folder: Path, **chosen: Any) -> AsyncIterator[Client]:
+    async with running(folder, **chosen) as gateway:
+        client = Client(gateway)
+        async with client.http:
+            yield client
+
+
+def codes_of(outcome: Json) -> list[str]:
+    return [issue["details"]["coding"][0]["code"] for issue in outcome["issue"]]
+
+
+class TestCatalogues:
+    def test_an_upload_becomes_a_version_through_two_persons(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                made = await client.post("/catalogues?catalogue=dx&name=dx.csv", FIRST, status=201)
+                assert made["change_set"]["state"] == "draft"
+                assert made["diff"]["added"]["count"] == 3
+                place = f"/catalogues/change-sets/{made['change_set']['id']}"
+                assert (await client.post(f"{place}/submit"))["state"] == "submitted"
+                refused = await client.post(f"{place}/approve", status=403)
+                assert codes_of(refused) == ["HT-CAT-41"]
+                assert (await client.post(f"{place}/approve", who="乙"))["approver"] == "乙"
+                version = await client.post(f"{place}/publish", {"label": "2026"}, who="乙")
+                assert version["number"] == 1
+                assert version["label"] == "2026"
+                found = await client.get(
+                    "/fhir/CodeSystem/$lookup?system=https://hutong.health/fhir/CodeSystem/dx&code=I10.1"
+                )
+                assert {"name": "display", "valueString": "高血压1级"} in found["parameter"]
+                audit = await client.get("/catalogues/dx/audit")
+                assert [(row["action"], row["who"]) for row in audit["audit"]] == [
+                    ("publish", "乙"), ("approved", "乙"), ("submitted", "甲"), ("draft", "甲"), ("register", "甲"),
+                ]  # fmt: skip
+
+        run(main())
+
+    def test_a_dry_run_reports_every_row_and_keeps_nothing(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                bad = FIRST + "I10,又一个,\nX,没有上级,Y\n"
+                told = await client.post("/catalogues?catalogue=dx&dry-run=true", bad, who=None)
+                assert not told["is_loadable"]
+                assert [(row["code"], row["at"]) for row in told["problems"]] == [
+                    ("HT-CAT-13", "line 5"), ("HT-CAT-14", "line 6"),
+                ]  # fmt: skip
+                refused = await client.post("/catalogues?catalogue=dx", bad, status=400)
+                assert codes_of(refused) == ["HT-CAT-13", "HT-CAT-14"]
+                assert (await client.get("/catalogues")) == {"catalogues": [], "change_sets": []}
+
+        run(main())
+
+    def test_a_difference_tells_which_mappings_it_touches(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+                await client.post("/codes/h1/diagnosis?catalogue=dx", LOCAL, status=201)
+                await client.post("/codes/h1/diagnosis/propose", {"code": "A2", "target": "E11"})
+                told = await client.post("/catalogues?catalogue=dx&dry-run=true", SECOND)
+                assert told["diff"]["added"]["codes"] == [{"code": "N18", "after": "慢性肾脏病"}]
+                assert [row["code"] for row in told["diff"]["retired"]["codes"]] == ["E11"]
+                assert told["diff"]["affected_mappings"]["codes"] == [
+                    {"member": "h1", "domain": "diagnosis", "local": "A2", "target": "E11"}
+                ]
+
+        run(main())
+
+    def test_each_day_has_its_version(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST, effective="2026-01-01")
+                await client.publish(SECOND, effective="2026-07-01")
+                early = await client.get("/catalogues/dx/export?date=2026-06-30")
+                late = await client.get("/catalogues/dx/export?date=2026-07-01&format=json")
+                assert "E11" in early
+                assert "N18" not in early
+                assert [row["code"] for row in late["concept"]] == ["I10", "I10.1", "N18"]
+                missing = await client.get("/catalogues/dx/export?date=2025-12-31", status=404)
+                assert codes_of(missing) == ["HT-CAT-64"]
+                system = "https://hutong.health/fhir/CodeSystem/dx"
+                for day, display in (("2026-06-30", "高血压"), ("2026-07-01T00:00:00+08:00", "原发性高血压")):
+                    told = await client.get(
+                        f"/fhir/CodeSystem/$lookup?system={system}&code=I10&date={quote(day)}"
+                    )
+                    assert {"name": "display", "valueString": display} in told["parameter"]
+                    told = await client.get(
+                        f"/fhir/ValueSet/$expand?url=https://hutong.health/fhir/ValueSet/dx&filter=高血压&date={quote(day)}"
+                    )
+                    assert display in [row["display"] for row in told["expansion"]["contains"]]
+                    told = await client.get(
+                        f"/fhir/CodeSystem/$validate-code?url={system}&code=E11&date={quote(day)}"
+                    )
+                    assert {"name": "result", "valueBoolean": day < "2026-07"} in told["parameter"]
+                for day, status, code in (("2025-12-31", 404, "HT-TX-14"), ("31.12.2025", 400, "HT-TX-03")):
+                    told = await client.get(
+                        f"/fhir/CodeSystem/$lookup?system={system}&code=I10&date={day}", status=status
+                    )
+                    assert codes_of(told) == [code]
+                history = await client.get("/catalogues/dx/concepts?code=I10")
+                assert [(row["first"], row["last"], row["display"]) for row in history["history"]] == [
+                    (1, 1, "高血压"), (2, None, "原发性高血压"),
+                ]  # fmt: skip
+                await client.post("/catalogues/dx/rollback", {"to": 1, "reason": "错误"}, who="丙")
+                assert [row["number"] for row in (await client.get("/catalogues/dx/versions"))["versions"]] == [
+                    1, 2, 3,
+                ]  # fmt: skip
+
+        run(main())
+
+    def test_what_cannot_be_read_is_told(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                for method, path, body, status, code in (
+                    ("POST", "/catalogues", FIRST, 400, "HT-CAT-62"),
+                    ("POST", "/catalogues?catalogue=dx", "", 400, "HT-CAT-61"),
+                    ("POST", "/catalogues?catalogue=dx&who=x", "", 400, "HT-CAT-08"),
+                    ("POST", "/catalogues?catalogue=../x&who=x", FIRST, 400, "HT-CAT-62"),
+                    ("POST", "/catalogues?catalogue=dx&who=x&columns=[", FIRST, 400, "HT-CAT-62"),
+                    ("POST", "/catalogues?catalogue=dx&who=x&name=a.doc", FIRST, 400, "HT-CAT-03"),
+                    ("POST", "/catalogues?catalogue=dx&dry-run=maybe", FIRST, 400, "HT-CAT-62"),
+                    ("POST", "/catalogues/change-sets/1/submit?who=x", None, 404, "HT-CAT-45"),
+                    ("POST", "/catalogues/change-sets/x/submit?who=x", None, 400, "HT-CAT-62"),
+                    ("POST", "/catalogues/change-sets/1/submit?who=x", "[", 400, "HT-CAT-62"),
+                    ("GET", "/catalogues/nothing", None, 404, "HT-CAT-43"),
+                    ("DELETE", "/catalogues/nothing", None, 405, "HT-CAT-63"),
+                    ("GET", "/codes/a/b", None, 404, "HT-CAT-52"),
+                    ("POST", "/codes/a/b?who=x", LOCAL, 400, "HT-CAT-62"),
+                    ("POST", "/codes/a_/b?who=x&catalogue=dx", LOCAL, 400, "HT-CAT-65"),
+                    ("POST", "/codes/a/b/approve?who=x", "", 404, "HT-CAT-52"),
+                    ("PUT", "/codes", "", 405, "HT-CAT-63"),
+                ):
+                    told = await client.ask(method, path, body, status=status)
+                    assert codes_of(told) == [code], (method, path)
+
+        run(main())
+
+
+class TestCodes:
+    def test_a_mapping_from_import_to_translation(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            maps = ActiveMaps(shipped=None)
+            async with asking(tmp_path, maps=maps) as client:
+                await client.publish(FIRST)
+                place = "/codes/h1/diagnosis"
+                made = await client.post(f"{place}?catalogue=dx", LOCAL, status=201)
+                assert made["states"] == {"unmapped": 3}
+                told = await client.get(f"{place}/suggestions?code=A1")
+                assert told["rows"][0]["suggestions"][0]["code"] == "I10"
+                await client.post(f"{place}/propose", {"code": "A1", "target": "I10"})
+                await client.post(f"{place}/propose", {"code": "A3", "note": "目录缺"})
+                wrong = await client.post(f"{place}/propose", {"code": "A2", "target": "X"}, status=400)
+                assert codes_of(wrong) == ["HT-CAT-57"]
+                own = await client.post(f"{place}/approve", {"codes": ["A1"]}, status=403)
+                assert codes_of(own) == ["HT-CAT-51"]
+                nothing = await client.post(f"{place}/publish", who="乙", status=409)
+                assert codes_of(nothing) == ["HT-CAT-58"]
+                done = await client.post(f"{place}/approve", who="乙")
+                assert sorted(done["reviewed"]) == ["A1", "A3"]
+                concept_map = await client.post(f"{place}/publish", who="乙", status=201)
+                stored = await client.get(f"/fhir/ConceptMap/{concept_map['id']}")
+                assert stored["group"] == concept_map["group"]
+                translated = await client.get(
+                    f"/fhir/ConceptMap/$translate?url={concept_map['url']}&code=A1&system={concept_map['group'][0]['source']}"
+                )
+                assert {"name": "result", "valueBoolean": True} in translated["parameter"]
+                assert maps.translator.translate("diagnosis", {"code": "A1"}) == {
+                    "system": "https://hutong.health/fhir/CodeSystem/dx", "code": "I10", "display": "高血压",
+                }  # fmt: skip
+                listed = (await client.get(place))["publications"]
+                assert [row["who"] for row in listed] == ["乙"]
+                kept = await client.get(f"{place}/publications/{listed[0]['version']}")
+                assert kept == concept_map
+                assert "A2" in await client.get(f"{place}/export")
+                page = await client.get(f"{place}/rows?count=2")
+                assert [row["code"] for row in page["rows"]] == ["A1", "A2"]
+                assert page["after"] == "A2"
+
+        run(main())
+
+    def test_a_restart_translates_by_what_was_published(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+                await client.post("/codes/h1/diagnosis?catalogue=dx&source=urn:id:HIS1", LOCAL, status=201)
+                await client.post("/codes/h1/diagnosis/propose", {"code": "A2", "target": "E11"})
+                await client.post("/codes/h1/diagnosis/approve", who="乙")
+                await client.post("/codes/h1/diagnosis/publish", who="乙", status=201)
+            maps = ActiveMaps(shipped=None)
+            async with running(tmp_path, maps=maps):
+                found = maps.translator.translate("diagnosis", {"system": "urn:id:HIS1", "code": "A2"})
+                assert found is not None
+                assert found["code"] == "E11"
+
+        run(main())
+
+    def test_two_authors_who_map_blind_need_a_third_when_they_differ(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+                place = "/codes/h1/diagnosis"
+                await client.post(f"{place}?catalogue=dx&blind=true", LOCAL, status=201)
+                await client.post(f"{place}/propose", {"code": "A1", "target": "I10"})
+                assert "proposals" not in await client.get(f"{place}/row?code=A1")
+                told = await client.post(f"{place}/propose", {"code": "A1", "target": "I10.1"}, who="乙")
+                assert told["state"] == "conflict"
+                assert len((await client.get(f"{place}/row?code=A1"))["proposals"]) == 2
+                refused = await client.post(f"{place}/reconcile", {"code": "A1", "target": "I10"}, status=403)
+                assert codes_of(refused) == ["HT-CAT-51"]
+                settled = await client.post(f"{place}/reconcile", {"code": "A1", "target": "I10"}, who="丙")
+                assert settled["state"] == "approved"
+
+        run(main())
+
+    def test_what_is_accepted_above_a_cut_waits_for_review(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+                place = "/codes/h1/diagnosis"
+                await client.post(f"{place}?catalogue=dx", "code,display\nA1,高血压\nA9,骨折\n", status=201)
+                told = await client.post(f"{place}/accept", {"cut": 0.9})
+                assert [(row["code"], row["target"]) for row in told["accepted"]] == [("A1", "I10")]
+                assert told["states"] == {"submitted": 1, "unmapped": 1}
+                low = await client.post(f"{place}/accept", {"cut": 0.1}, status=400)
+                assert codes_of(low) == ["HT-CAT-56"]
+
+        run(main())
+
+    def test_uploads_while_others_ask_are_served_in_turn(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+                answers = await asyncio.gather(
+                    *(
+                        client.post(f"/codes/h{number}/diagnosis?catalogue=dx", LOCAL, status=201)
+                        for number in range(8)
+                    ),
+                    client.get("/catalogues"),
+                )
+                assert all(answer["new"] == 3 for answer in answers[:8])
+
+        run(main())
