@@ -4,7 +4,7 @@ as the store takes them.
 Run as `scripts/bench ingest [--messages N]`. The messages are GB 18030 laboratory results with 1, 6 and 22
 OBX, no two alike (patients, values, times differ as in a day's work of a laboratory). Beside it the same input is read
 with the `hl7` package and turned into the same kinds of resources by straight-line Python, without any of the checks:
-the ratio does not depend on the machine.
+the ratio does not depend on the machine. Part 2, the door and the whole way: scripts/bench_messages.py.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import random
 import time
 from collections.abc import Callable
 from typing import Any
+
+from bench_messages import bench_messages
 
 from mappings.hl7v2 import parse
 from mappings.language.active import ActiveMaps
@@ -196,7 +198,10 @@ def bench_mapping(count: int) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--messages", type=int, default=4000, help="messages of each size, no two alike")
-    bench_mapping(arguments.parse_args().messages)
+    chosen = arguments.parse_args()
+    bench_mapping(chosen.messages)
+    print()
+    bench_messages(chosen.messages, results=6, connections=8, window=32)
 
 
 if __name__ == "__main__":
