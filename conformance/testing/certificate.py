@@ -204,9 +204,13 @@ def _base64(raw: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:
         raise InvalidInput("HT-CT-42", detail="base64") from None
+    # Unused bits of the last character would let two texts stand for the same bytes.
+    if _base64(raw) != text:
+        raise InvalidInput("HT-CT-42", detail="base64")
+    return raw
 
 
 def _decode(text: str) -> Json:

@@ -1,0 +1,115 @@
+"""pytest for YAML tests: `pytest -p conformance.testing.pytest_plugin --target member.yaml --role lis`.
+
+One YAML test is one item, so `-k`, `--lf` and `--junitxml` work as they do for any test. What is not evaluated is
+skipped in pytest's words, and never passes. An unknown role or test is a usage error.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conformance.testing.client import Client
+from conformance.testing.listener import Files, Listener, MllpLine
+from conformance.testing.result import Result
+from conformance.testing.run import run_test
+from conformance.testing.target import Outbox, Target
+from conformance.testing.wire import HttpClient
+from conformance.testing.yaml_test import SUITES, YamlTest, load_tests, select
+from terminology.issues import FhirError
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("hutong")
+    group.addoption(
+        "--target", default=None, help="target file (YAML); without it YAML tests are not collected"
+    )
+    group.addoption("--role", action="append", default=[], help="role whose tests are run; may be repeated")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "YamlFile | None":
+    is_suite = file_path.suffix == ".yaml" and file_path.resolve().is_relative_to(SUITES)
+    if parent.config.getoption("--target") is None or not is_suite:
+        return None
+    file: YamlFile = YamlFile.from_parent(parent, path=file_path)
+    return file
+
+
+class YamlFile(pytest.File):
+    """A file of conformance/suites."""
+
+    def collect(self) -> Iterator["YamlItem"]:
+        tests = load_tests([self.path])
+        roles = [role for role in self.config.getoption("--role") if any(role in row.roles for row in tests)]
+        if self.config.getoption("--role") and not roles:
+            return
+        for test in select(tests, roles=roles):
+            item: YamlItem = YamlItem.from_parent(self, name=test.id)
+            item.test = test
+            yield item
+
+
+class YamlItem(pytest.Item):
+    """One test against the target of `--target`."""
+
+    test: YamlTest
+
+    def runtest(self) -> None:
+        result = run_test(self.test, _target(self.config), now=datetime.now().astimezone())
+        if result.state == "not-evaluated":
+            pytest.skip(_said(result))
+        if result.state not in ("pass", "attested"):
+            raise Failed(_said(result))
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
+        if isinstance(excinfo.value, Failed):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.path, None, f"{self.test.id} {self.test.zh} / {self.test.en}"
+
+
+class Failed(Exception):
+    """A test that did not pass; the text says what was expected and what came."""
+
+
+def _said(result: Result) -> str:
+    return (
+        "\n".join(f"{one.code} {one.text('zh')}\n{one.text('en')}" for one in result.issues) or result.state
+    )
+
+
+_KEY = pytest.StashKey[Target]()
+
+
+def _target(config: pytest.Config) -> Target:
+    """Return the target, opened once a session."""
+    if _KEY not in config.stash:
+        path = Path(config.getoption("--target"))
+        try:
+            given = yaml.safe_load(path.read_text("utf-8"))
+            config.stash[_KEY] = open_target(given, path.parent)
+        except (OSError, KeyError, TypeError, yaml.YAMLError, FhirError) as error:
+            raise pytest.UsageError(f"{path.name}: {error}") from None
+    return config.stash[_KEY]
+
+
+def open_target(given: dict[str, Any], folder: Path) -> Target:
+    """Return the target of a file's content; its ports are opened where the file names them."""
+    fhir: Client | None = HttpClient(given["fhir"]["base"]) if given.get("fhir") else None
+    outbox: Outbox | None = Files(folder / given["samples"]) if given.get("samples") else None
+    if given.get("listen"):
+        row = given["listen"]
+        outbox = Listener(
+            row.get("host", "127.0.0.1"), int(row["port"]), seconds=float(row.get("seconds", 30))
+        )
+    line = MllpLine(given["mllp"]["host"], int(given["mllp"]["port"])) if given.get("mllp") else None
+    variables = {name: str(value) for name, value in given.get("variables", {}).items()}
+    evidence = {name: str(value) for name, value in given.get("evidence", {}).items()}
+    return Target(
+        str(given["member"]), tuple(given.get("roles", ())), fhir, outbox, line, variables, evidence
+    )
