@@ -51,3 +51,26 @@ DECISION: Json = {
         {"name": "return", "use": "out", "min": 1, "max": "1", "type": "Task"},
     ],
 }
+
+STATISTICS: Json = {
+    "resourceType": "OperationDefinition",
+    "url": "https://hutong.health/fhir/OperationDefinition/recognition-statistics",
+    "name": "RecognitionStatistics",
+    "title": "互认统计",
+    "status": "active",
+    "kind": "operation",
+    "code": "evaluate-measure",
+    "description": "Reminders, decisions by reason, rate and savings of mutual recognition in a period, recomputed from the decisions. Measure/mutual-recognition only.",
+    "resource": ["Measure"],
+    "system": False,
+    "type": False,
+    "instance": True,
+    "parameter": [
+        {"name": "periodStart", "use": "in", "min": 1, "max": "1", "type": "date"},
+        {"name": "periodEnd", "use": "in", "min": 1, "max": "1", "type": "date"},
+        {"name": "organization", "use": "in", "min": 0, "max": "1", "type": "string"},
+        {"name": "item", "use": "in", "min": 0, "max": "1", "type": "string"},
+        {"name": "practitioner", "use": "in", "min": 0, "max": "1", "type": "string"},
+        {"name": "return", "use": "out", "min": 1, "max": "1", "type": "MeasureReport"},
+    ],
+}

@@ -200,3 +200,47 @@ class TestDecision:
             ],
         }
         assert server.request("POST", "Patient/li/$recognition-decision", body).status_code == 409
+
+
+class TestStatistics:
+    """MR-034: equal to what a count over the decisions gives."""
+
+    PERIOD = "periodStart=2026-11-01&periodEnd=2099-12-31"
+
+    def counts(self, server: Server, more: str = "") -> dict[str, int]:
+        answer = server.request("GET", f"Measure/mutual-recognition/$evaluate-measure?{self.PERIOD}{more}")
+        assert answer.status_code == 200, answer.text
+        group = answer.json()["group"][0]
+        found = {row["code"]["coding"][0]["code"]: row["count"] for row in group["population"]}
+        return found | ({"rate": group["measureScore"]["value"]} if "measureScore" in group else {})
+
+    def test_reasons_98_and_99_do_not_lower_the_rate(self, server: Server) -> None:
+        decide(server, "accept", order="ServiceRequest/1")
+        decide(server, "reject", order="ServiceRequest/2", reason={"code": "01"})
+        decide(server, "reject", order="ServiceRequest/3", reason={"code": "98"})
+        found = self.counts(server)
+        assert (found["accepted"], found["rejected"], found["rejected-not-counted"], found["rate"]) == (
+            1,
+            2,
+            1,
+            0.5,
+        )
+        assert (found["reason-01"], found["reason-98"]) == (1, 1)
+
+    def test_a_revoked_decision_counts_as_revoked_only(self, server: Server) -> None:
+        decide(server, "accept")
+        decide(server, "revoke")
+        found = self.counts(server)
+        assert (found["accepted"], found["revoked"], "rate" in found) == (0, 1, False)
+
+    def test_filtered_by_organisation_and_item(self, server: Server) -> None:
+        decide(server, "accept")
+        assert self.counts(server, "&organization=Organization/township&item=2823-3")["accepted"] == 1
+        assert self.counts(server, "&organization=Organization/hospital")["accepted"] == 0
+
+    def test_the_period_is_required(self, server: Server) -> None:
+        answer = server.request("GET", "Measure/mutual-recognition/$evaluate-measure")
+        assert [issue["details"]["coding"][0]["code"] for issue in answer.json()["issue"]] == [
+            "HT-MR-11",
+            "HT-MR-11",
+        ]
