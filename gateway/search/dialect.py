@@ -1,5 +1,6 @@
 """What differs between the SQL of SQLite and of PostgreSQL; everything else is written once (gateway/search/sql.py)."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -9,6 +10,7 @@ class Dialect:
 
     name: str
     mark: str
+    marks: re.Pattern[str]
     join: str
     fence: str
     text_list: str
@@ -31,6 +33,7 @@ class Dialect:
 SQLITE = Dialect(
     name="sqlite",
     mark="?",
+    marks=re.compile(r"\?(\d+)"),
     join="CROSS JOIN",
     fence="",
     text_list="IN (SELECT value FROM json_each({value}))",
@@ -46,6 +49,7 @@ SQLITE = Dialect(
 POSTGRES = Dialect(
     name="postgres",
     mark="$",
+    marks=re.compile(r"\$(\d+)"),
     join="JOIN",
     fence=" OFFSET 0",
     text_list="= ANY({value})",

@@ -11,8 +11,8 @@ _ESCAPE = re.compile(r"\\([,$|\\])")
 
 def split(text: str, separator: str) -> list[str]:
     """Return the parts between unescaped separators; the escapes stay in the parts."""
-    if separator not in text:
-        return [text]
+    if "\\" not in text:
+        return text.split(separator)
     parts: list[str] = []
     start = 0
     while True:

@@ -19,7 +19,7 @@ from gateway.search import include as including
 from gateway.search.dialect import Dialect
 from gateway.search.parameters import Parameters
 from gateway.search.query import All, Chain, Condition, Has, Include, Query, Sort, Text, Token
-from gateway.search.sql import Sql, rank
+from gateway.search.sql import VALUE_CONDITIONS, Sql, rank
 from terminology.issues import InvalidInput, Issue
 
 FEW = 1_000
@@ -33,6 +33,9 @@ UNDRIVEN = 99
 
 CHUNK = 64
 """Candidates probed at once where the page may be full after the first of them."""
+
+SHORT = 64
+"""Rows that are fetched by bound numbers; a longer list is written into the statement."""
 
 ESTIMATE = 10_000
 """`_total=estimate` counts up to here."""
@@ -254,7 +257,7 @@ class Plan:
         hint = self.dialect.by_type if len(self.query.types) == 1 else ""
         text = (
             f"SELECT {keys}v.rid FROM (SELECT DISTINCT rid FROM ({driver.select}) c0) d "
-            f"{self.dialect.join} version v {hint} ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v')}"
+            f"{self.dialect.join} version v {hint} ON v.rid = d.rid WHERE {self._conditions(rest, sql, 'v', 'd')}"
         )
         return sql.finish(text)
 
@@ -284,11 +287,20 @@ class Plan:
                 break
         return found[: self.query.count + 1]
 
-    def _conditions(self, conditions: Sequence[Condition], sql: Sql, v: str) -> str:
+    def _conditions(
+        self, conditions: Sequence[Condition], sql: Sql, v: str, candidate: str | None = None
+    ) -> str:
+        """Visible, of the searched types, and all conditions.
+
+        `candidate`: a row source before `v` that knows the row number; what is decided by that alone is decided
+        there, so that the version is looked up only for what is left.
+        """
         parts = [sql.visible(v)]
         if self.query.types:
             parts.append(sql.types(v, self.query.types))
-        parts += [sql.predicate(condition, v) for condition in conditions]
+        for condition in conditions:
+            row = candidate if candidate and isinstance(condition, VALUE_CONDITIONS) else v
+            parts.append(sql.predicate(condition, row))
         return " AND ".join(parts)
 
     def _key(self, key: Sort, v: str, sql: Sql) -> str:
@@ -453,9 +465,14 @@ class Plan:
         """Return the versions of these rows, in this order."""
         if not numbers:
             return []
-        listed = ", ".join(map(str, numbers))
+        # The same text for pages of the same size, so that the database has it compiled.
+        is_short = len(numbers) <= SHORT
+        marks = (
+            [f"{self.dialect.mark}{n + 1}" for n in range(len(numbers))] if is_short else map(str, numbers)
+        )
         rows = yield Statement(
-            f"SELECT rid, t, id, version, updated, method, body FROM version WHERE rid IN ({listed})", ()
+            f"SELECT rid, t, id, version, updated, method, body FROM version WHERE rid IN ({', '.join(marks)})",
+            numbers if is_short else (),
         )
         by_number = {row[0]: Found(*row) for row in rows}
         # A very large body stands in a row of its own (docs/storage.md).

@@ -5,15 +5,21 @@ values (gateway/search/extract.py) it tests. Two parameters that read the same e
 needs four kinds of rows: tokens (references and uris too), strings, dates and quantities.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+from urllib.parse import quote
 
 from terminology.issues import Issue
 
 Paths = tuple[str, ...]
 Op = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 Total = Literal["none", "estimate", "accurate"]
+
+# Most names and values need no escape, and to see it is cheaper than to quote them.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~:\-]*", re.ASCII)
+PLAIN_VALUE = re.compile(r"[A-Za-z0-9_.~:,|/$\-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +248,8 @@ class Query:
 
     def self_link(self) -> str:
         """Return the query string that was really used, without the leading "?"."""
-        from urllib.parse import quote
-
         return "&".join(
-            f"{quote(name, safe=':._-')}={quote(value, safe=':,|/._-$')}" for name, value in self.used
+            f"{name if PLAIN_NAME.fullmatch(name) else quote(name, safe=':._-')}"
+            f"={value if PLAIN_VALUE.fullmatch(value) else quote(value, safe=':,|/._-$')}"
+            for name, value in self.used
         )

@@ -100,7 +100,6 @@ class Sql:
     def __init__(self, dialect: Dialect, word: Callable[[str], int | None], snapshot: int) -> None:
         self.dialect = dialect
         self.values: list[Any] = []
-        self._mark = re.compile(re.escape(dialect.mark) + r"(\d+)")
         self._word = word
         self._aliases = count(1)
         self._snapshot = snapshot
@@ -113,12 +112,13 @@ class Sql:
     def finish(self, text: str) -> tuple[str, list[Any]]:
         """Return the statement with its values; values of drivers that were weighed and not taken fall away."""
         used: dict[str, int] = {}
+        mark = self.dialect.mark
 
         def number(found: re.Match[str]) -> str:
-            return f"{self.dialect.mark}{used.setdefault(found[1], len(used) + 1)}"
+            return f"{mark}{used.setdefault(found[1], len(used) + 1)}"
 
-        text = self._mark.sub(number, text)
-        return text, [self.values[int(mark) - 1] for mark in used]
+        text = self.dialect.marks.sub(number, text)
+        return text, [self.values[int(place) - 1] for place in used]
 
     def alias(self, letter: str) -> str:
         return f"{letter}{next(self._aliases)}"

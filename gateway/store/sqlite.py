@@ -46,6 +46,7 @@ STEPS = 10_000
 """Steps of the database's machine between two looks at the clock."""
 
 NEVER = float("inf")
+UNSET = -1.0
 CHECKPOINT_SECONDS = 1.0
 HISTORY_CHUNK = 200
 
@@ -102,7 +103,7 @@ class SqliteStore:
         self._load_posted(connection)
         self._reader = self._connect()
         self._deadline = NEVER
-        self._reader.set_progress_handler(lambda: thread_time() > self._deadline, STEPS)
+        self._reader.set_progress_handler(self._is_late, STEPS)
         self._walkers = ThreadPoolExecutor(2, "search")
         self._walker = threading.local()
         self._connections: list[apsw.Connection] = [connection, self._reader]
@@ -353,13 +354,19 @@ class SqliteStore:
         connection = self._reader
         if not statement.is_walk:
             return fetch(connection, statement.text, statement.values)
-        self._deadline = thread_time() + WALK_SECONDS
+        self._deadline = UNSET
         try:
             return fetch(connection, statement.text, statement.values)
         except apsw.InterruptError:
             return None
         finally:
             self._deadline = NEVER
+
+    def _is_late(self) -> bool:
+        """Asked every `STEPS`; most statements end before, so the clock starts only here."""
+        if self._deadline == UNSET:
+            self._deadline = thread_time() + WALK_SECONDS
+        return thread_time() > self._deadline
 
     def _walk(self, statement: Statement) -> list[tuple[Any, ...]]:
         """Run a long statement on a thread of its own, up to the time limit."""
