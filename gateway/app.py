@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.catalogues.http import CatalogueRoutes
 from gateway.catalogues.place import Office, snapshot_folder
@@ -34,6 +34,9 @@ from gateway.workbench.published import PublishedMaps
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, Unavailable
 from terminology.snapshot.library import CatalogueLibrary
+
+if TYPE_CHECKING:
+    from conformance.recognition import PackLibrary
 
 DRAIN_SECONDS = 10.0
 
@@ -135,6 +138,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         jobs=Jobs(),
         maps=maps,
         terminology=library,
+        packs=_packs(settings),
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
     fhir = Rest(context, base=settings.base_url or None)
@@ -151,6 +155,15 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     }
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
     return Gateway(settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started)
+
+
+def _packs(settings: Settings) -> "PackLibrary | None":
+    """Return the county's recognition packs; without a folder the built-in ones are read when they are first asked."""
+    if settings.packs is None:
+        return None
+    from conformance.recognition import load_packs
+
+    return load_packs(settings.packs)
 
 
 def build_kinds(settings: Settings, maps: Maps) -> dict[str, Kind]:

@@ -133,6 +133,11 @@ class Settings:
         "本地映射目录（覆盖或扩展自带映射），修改后 2 秒内生效。",
         "Folder of your own maps (extending the shipped ones); changes are active within 2 s.",
     )
+    packs: Path | None = setting(
+        None,
+        "互认规则包目录（逐项覆盖自带的规则包）。",
+        "Folder of recognition packs (overriding the built-in one item by item).",
+    )
     control_id_reuse_hours: float = setting(
         24.0,
         "同一来源多久之后允许以相同的 MSH-10 发送另一内容（有些设备每天从 1 计数）。",

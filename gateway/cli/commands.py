@@ -59,6 +59,12 @@ ROWS = (
     Row("run", "map:run", "试运行一个映射，不写入。", "Map a message without storing anything.", "map"),
     Row("test", "map:try_maps", "运行映射自带的测试。", "Run the tests that maps carry.", "map"),
     Row(
+        "recognize",
+        "recognize:recognize",
+        "判断已有检查检验结果能否互认。",
+        "Judge whether earlier results can be recognised.",
+    ),
+    Row(
         "validate",
         "validate:validate",
         "校验资源文件：结构、规则、profile。",

@@ -244,3 +244,46 @@ class TestStatistics:
             "HT-MR-11",
             "HT-MR-11",
         ]
+
+
+def test_the_command_judges_a_data_folder_without_a_running_gateway(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    from gateway.cli.commands import run
+    from gateway.store.protocol import Commit, Put
+    from gateway.store.sqlite import SqliteStore
+
+    monkeypatch.setenv("HUTONG_LANG", "zh")
+    county = County()
+    resources = [
+        county.patient,
+        county.community,
+        county.hospital,
+        county.township,
+        county.specimen,
+        county.observation,
+        county.report,
+    ]
+
+    async def fill() -> None:
+        store = SqliteStore(tmp_path / "store.sqlite")
+        await store.commit(Commit([Put(resource) for resource in resources]))
+        await store.close()
+
+    asyncio.run(fill())
+    asked = [
+        "recognize",
+        "zhang",
+        "--item",
+        "http://loinc.org|2823-3",
+        "--requester",
+        "Organization/township",
+        "--data",
+        str(tmp_path),
+    ]
+    assert run([*asked, "--at", "2026-03-20T10:00:00+08:00"]) == 0
+    assert "可互认" in capsys.readouterr().out
+    assert run([*asked, "--at", "2026-03-27T10:00:00+08:00"]) == 1
+    assert "已超出互认时限" in capsys.readouterr().out
