@@ -14,7 +14,7 @@ from gateway.front import App, Front
 from gateway.ingest.hl7v2 import Hl7v2, Maps
 from gateway.ingest.intake import Intake
 from gateway.ingest.kind import Kind
-from gateway.ingest.process import Processor, Retry
+from gateway.ingest.process import Check, Processor, Retry
 from gateway.ingest.table import Table
 from gateway.journal import Journal
 from gateway.lock import DataLock
@@ -32,7 +32,7 @@ from gateway.store.upkeep import upkeep
 from gateway.workbench.http import CodeRoutes
 from gateway.workbench.published import PublishedMaps
 from terminology.fhirjson import Json
-from terminology.issues import FhirError, Unavailable
+from terminology.issues import FhirError, Issue, Unavailable
 from terminology.snapshot.library import CatalogueLibrary
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     )
     kinds = build_kinds(settings, maps)
     retry = Retry(settings.retry_attempts, settings.retry_seconds)
-    processor = Processor(kinds, store, metrics=metrics, retry=retry, zone=settings.zone)
+    processor = Processor(
+        kinds, store, metrics=metrics, retry=retry, zone=settings.zone, check=resource_check(settings)
+    )
     intake = Intake(kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes)
     mllp = _mllp(settings, intake, kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
     metrics.gauge("hutong_backlog", "Messages in memory that wait to be processed.", lambda: intake.backlog)
@@ -174,6 +176,22 @@ def build_kinds(settings: Settings, maps: Maps) -> dict[str, Kind]:
         fallback_charset=settings.fallback_charset or None,
     )
     return {"hl7v2": hl7v2, "table": Table(maps)}  # type: ignore[arg-type]  # the active maps, or none that tests send
+
+
+def resource_check(settings: Settings) -> Check | None:
+    """Return what checks the resources of messages: their structure, unless validation is off.
+
+    Profiles and invariants of a mapped resource are the map's tests' business; REST writers get the level of the settings.
+    """
+    if settings.validation == "off":
+        return None
+
+    def check(resource: Json) -> list[Issue]:
+        from conformance.validation import validate
+
+        return [row for row in validate(resource, level="structure") if row.severity in ("error", "fatal")]
+
+    return check
 
 
 def active_maps(settings: Settings) -> Maps:

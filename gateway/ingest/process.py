@@ -4,8 +4,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from gateway.ingest.kind import Kind
@@ -19,9 +19,11 @@ from gateway.metrics import Metrics
 from gateway.store.protocol import Commit, GuardFailed, Put, Store, Version
 from mappings.language.result import Result
 from terminology.fhirjson import Json
-from terminology.issues import FhirError, Issue, Unavailable, VersionConflict
+from terminology.issues import FhirError, InvalidResource, Issue, Unavailable, VersionConflict
 
 log = logging.getLogger("gateway.ingest")
+
+Check = Callable[[Json], Sequence[Issue]]
 
 COMMIT_ATTEMPTS = 12
 LONGEST_WAIT_SECONDS = 60.0
@@ -40,7 +42,7 @@ class Retry:
 
 
 class Processor:
-    """Turns journaled messages into resources. `kinds` by name."""
+    """Turns journaled messages into resources. `kinds` by name; `check` gives the errors of a resource, None = off."""
 
     def __init__(
         self,
@@ -50,9 +52,10 @@ class Processor:
         metrics: Metrics,
         retry: Retry,
         zone: ZoneInfo,
+        check: Check | None = None,
     ) -> None:
         self.kinds, self.store, self.lookup = kinds, store, Lookup(store)
-        self.metrics, self.retry, self.zone = metrics, retry, zone
+        self.metrics, self.retry, self.zone, self.check = metrics, retry, zone, check
 
     async def process(self, entry: Entry, message: object = None) -> Done:
         """Process one message and return how it ended; never raises for what a message or the store can do.
@@ -103,6 +106,8 @@ class Processor:
                 made.changes.append(change)
         if not made.changes:
             return made, []
+        if self.check is not None:
+            refuse_invalid(made, self.check)
         versions = await self.store.commit(Commit(made.changes, guards))
         return made, [version for version in versions if version is not None]
 
@@ -136,6 +141,18 @@ class Processor:
             detail["map"] = f"{result.mapping}|{result.version}"
         at = int((time.time() + wait) * 1000) if wait else 0
         return Done(entry.id, state, detail, next_attempt=at)  # type: ignore[arg-type]  # a State word
+
+
+def refuse_invalid(made: Plan, check: Check) -> None:
+    """Raise InvalidResource with every error of what would be written: a store never holds what FHIR forbids."""
+    issues = [
+        replace(issue, expression=issue.expression or change.resource["resourceType"])
+        for change in made.changes
+        if isinstance(change, Put)
+        for issue in check(change.resource)
+    ]
+    if issues:
+        raise InvalidResource(issues)
 
 
 def _detail(result: Result, made: Plan, written: Sequence[Version]) -> Json:

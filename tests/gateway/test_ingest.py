@@ -257,6 +257,18 @@ class TestFailures:
 
         run(body())
 
+    def test_a_resource_that_fhir_forbids_is_never_stored(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with running(tmp_path) as gateway:
+                await take(gateway, hl7(obx=(("WBC", "1", "F"), ("INVALID", "1", "F"))))
+                entry = gateway.journal.entry(1)
+                assert entry is not None
+                (issue,) = entry.detail["issues"]
+                assert (entry.state, issue["expression"]) == ("parked", "Observation.status")
+                assert await everything(gateway) == []
+
+        run(body())
+
     def test_the_unexpected_is_tried_again_and_then_parked(self, tmp_path: Path) -> None:
         async def body() -> None:
             maps = TrialMaps()

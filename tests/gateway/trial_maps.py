@@ -83,7 +83,7 @@ def observations(message: Message, facility: str) -> list[Entry]:
         resource: Json = {
             "resourceType": "Observation",
             "id": hashed(facility, message.get("OBR-3") or message.get("OBR-2") or "", code),
-            "status": STATUSES[segment.get(11) or "F"],
+            "status": "made-up" if code == "INVALID" else STATUSES[segment.get(11) or "F"],
             "code": {"coding": [{"system": "urn:test:lab", "code": code}]},
             "subject": subject,
             "valueString": segment.get(5, codec=message.codec) or "",
