@@ -5,6 +5,7 @@ from functools import cache, lru_cache
 
 from conformance.profiles.build import BASE, VERSION
 from conformance.profiles.table import table_ids
+from terminology.catalogue.lists import value_sets
 from terminology.fhirjson import Json
 
 KINDS = ("StructureDefinition", "ValueSet", "CodeSystem")
@@ -30,6 +31,8 @@ def by_id(kind: str, identity: str) -> Json | None:
     if kind in ("ValueSet", "CodeSystem"):
         from conformance.profiles.codes import code_table, to_code_system, to_value_set
 
+        if kind == "ValueSet" and identity in value_sets():
+            return value_sets()[identity]
         row = code_table().get(identity)
         if row is None or (kind == "CodeSystem" and "codes" not in row):
             return None
@@ -79,5 +82,5 @@ def identities(kind: str) -> list[str]:
     if kind == "StructureDefinition":
         return [*table_ids(), *extension_table()]
     if kind == "ValueSet":
-        return list(code_table())
+        return [*code_table(), *value_sets()]
     return code_system_ids() if kind == "CodeSystem" else []

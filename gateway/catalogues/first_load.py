@@ -1,12 +1,13 @@
 """The shipped catalogues on a new machine: loaded, published and frozen once, with progress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
 from gateway.catalogues.authoring import Catalogue, Catalogues
 from gateway.catalogues.publish import write_missing
 from terminology.catalogue.shipped import Shipped, load_shipped, shipped
+from terminology.issues import NotFound
 
 WHO = "hutong"
 REVIEWER = "hutong-release"
@@ -15,9 +16,18 @@ REVIEWER = "hutong-release"
 EARLIEST = date(2020, 1, 1)
 
 
-def load_all(catalogues: Catalogues, folder: Path, *, progress: Callable[[str], None]) -> None:
-    """Publish each shipped catalogue that is not there yet, and write missing snapshots."""
-    for row in shipped().values():
+def load_some(
+    catalogues: Catalogues, folder: Path, names: Sequence[str] = (), *, progress: Callable[[str], None]
+) -> None:
+    """Publish shipped catalogues (all of them without `names`) that are not there yet, and write missing snapshots.
+
+    Raises NotFound HT-CAT-43 for a name that does not ship; nothing is loaded then.
+    """
+    known = shipped()
+    for name in names:
+        if name not in known:
+            raise NotFound("HT-CAT-43", catalogue=name, known=", ".join(known))
+    for row in [known[name] for name in names] or known.values():
         if catalogues.find(row.id) is None:
             progress(row.title)
             publish_shipped(catalogues, row)

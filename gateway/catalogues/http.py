@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.catalogues.authoring import Catalogue, PublishedVersion
 from gateway.catalogues.change_set import ChangeSet
-from gateway.catalogues.intake import Checked, check_table, report
+from gateway.catalogues.intake import Checked, check_table, issue_row, report
 from gateway.catalogues.person import person
 from gateway.catalogues.place import Office
 from gateway.catalogues.publish import to_csv, to_resource, write_snapshot
@@ -21,6 +21,7 @@ from gateway.rest.request import Request
 from terminology.catalogue.row import Table
 from terminology.fhirjson import Json, decode, encode
 from terminology.issues import FhirError, InvalidInput, NotAllowed, NotFound
+from terminology.snapshot.library import CatalogueLibrary
 
 MAX_UPLOAD = 64 * 1024 * 1024
 MAX_BODY = 1024 * 1024
@@ -78,6 +79,8 @@ class CatalogueRoutes(Part):
                 return self._export(self._office.catalogues.get(id), request)
             case [id, "audit"] if is_reading:
                 return self._audit(self._office.catalogues.get(id), request)
+            case ["tcm", "pair"] if is_reading:
+                return self._pair(request)
             case [id, "concepts"] if is_reading:
                 return self._concept(self._office.catalogues.get(id), request)
         raise NotAllowed(
@@ -191,6 +194,23 @@ class CatalogueRoutes(Part):
 
     def _audit(self, row: Catalogue, request: Request) -> Reply:
         return json_reply({"audit": self._office.catalogues.audit(row.id, count_of(request))})
+
+    def _pair(self, request: Request) -> Reply:
+        """Whether a disease and a syndrome of Chinese medicine make a diagnosis: `?disease=BNA010&syndrome=ZBZ010`."""
+        from terminology.catalogue.tcm import check_pair
+
+        system = CatalogueLibrary(self._office.snapshots, today=self._office.today).code_system(
+            self._office.catalogues.get("tcm").url, None
+        )
+        if system is None:
+            raise NotFound("HT-CAT-64", catalogue="tcm", date=self._office.today().isoformat())
+        issues = check_pair(system, needed(request, "disease"), needed(request, "syndrome"))
+        return json_reply(
+            {
+                "result": not any(issue.severity == "error" for issue in issues),
+                "issues": [issue_row(issue, request.language) for issue in issues],
+            }
+        )
 
     def _concept(self, row: Catalogue, request: Request) -> Reply:
         """Every form that one code had, with its versions: `GET /catalogues/icd10/concepts?code=I10`."""

@@ -50,16 +50,7 @@ def check_kind(rows: tuple[Row, ...], kind: str) -> tuple[Issue, ...]:
 
 def report(checked: Checked, language: Language) -> Json:
     """Return the row-by-row report and the difference as JSON."""
-    problems = [
-        {
-            "code": problem.code,
-            "severity": problem.severity,
-            "at": problem.source,
-            "text": problem.text(language),
-            "fix": problem.fix(language),
-        }
-        for problem in checked.problems[:SHOWN]
-    ]
+    problems = [issue_row(problem, language) for problem in checked.problems[:SHOWN]]
     answer: Json = {
         "rows": len(checked.table.rows),
         "encoding": checked.table.encoding,
@@ -70,6 +61,16 @@ def report(checked: Checked, language: Language) -> Json:
     if checked.difference is not None:
         answer["diff"] = diff_report(checked.difference)
     return answer
+
+
+def issue_row(issue: Issue, language: Language) -> Json:
+    return {
+        "code": issue.code,
+        "severity": issue.severity,
+        "at": issue.source or issue.expression,
+        "text": issue.text(language),
+        "fix": issue.fix(language),
+    }
 
 
 def diff_report(difference: Diff) -> Json:

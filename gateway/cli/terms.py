@@ -372,10 +372,10 @@ def read_table(file: Path, columns: Path | None) -> Table:
 
 
 def _load_shipped(settings: Settings) -> int:
-    from gateway.catalogues.first_load import load_all
+    from gateway.catalogues.first_load import load_some
     from gateway.catalogues.place import open_catalogues, snapshot_folder
 
-    load_all(
+    load_some(
         open_catalogues(settings),
         snapshot_folder(settings),
         progress=lambda title: print(f"· {title}", flush=True),

@@ -12,15 +12,20 @@ from typing import Any
 
 from terminology.catalogue.check import check
 from terminology.catalogue.delimited import decode, rows_of
+from terminology.catalogue.icd10 import split_pair
 from terminology.catalogue.row import Row, Table
 from terminology.tables.domain import TABLES
+from terminology.tables.rows import table_rows
 
 FILE = Path(__file__).with_name("shipped.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A row of `shipped.toml`; `is_sample` marks tables that are known to be incomplete."""
+    """A row of `shipped.toml`; `is_sample` marks tables that are known to be incomplete.
+
+    `flags`: a table of properties by the beginning of the code (prefix, property, value).
+    """
 
     id: str
     url: str
@@ -31,6 +36,7 @@ class Shipped:
     where: tuple[str, str] | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     parents: str = ""
+    flags: str = ""
     pad: int = 0
     is_sample: bool = False
 
@@ -58,7 +64,29 @@ def load_shipped(catalogue: Shipped) -> Table:
     found = [_filled(unique[code], catalogue) for code in dict.fromkeys(row.code for row in rows)]
     if catalogue.parents == "prefix":
         found = list(_with_parents(found))
+    if catalogue.flags:
+        found = [_flagged(row, prefixes(catalogue.flags)) for row in found]
     return check(Table(tuple(found), tuple(problems), encoding))
+
+
+@cache
+def prefixes(file: str) -> dict[str, dict[str, str]]:
+    """Return a table of flags: prefix → property → value."""
+    found: dict[str, dict[str, str]] = {}
+    for row in table_rows(file):
+        found.setdefault(row["prefix"], {})[row["property"]] = row["value"]
+    return found
+
+
+def _flagged(row: Row, flags: Mapping[str, Mapping[str, str]]) -> Row:
+    """Give a code the properties of its prefixes, and name both parts of a dagger and asterisk pair."""
+    properties: dict[str, Any] = dict(row.properties)
+    for end in range(3, min(len(row.code), 6)):
+        properties |= flags.get(row.code[:end], {})
+    pair = split_pair(row.code)
+    if pair is not None:
+        properties |= {"dagger": pair.dagger, "asterisk": pair.asterisk}
+    return replace(row, properties=properties) if properties else row
 
 
 def _where(lines: Iterator[list[str]], head: list[str], where: tuple[str, str] | None) -> Iterator[list[str]]:
