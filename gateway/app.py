@@ -10,7 +10,9 @@ from gateway.catalogues.http import CatalogueRoutes
 from gateway.catalogues.place import Office, snapshot_folder
 from gateway.channels.http import Messages
 from gateway.channels.mllp import Limits, Mllp, tls_context
+from gateway.conformance_api import ConformanceApi
 from gateway.front import App, Front
+from gateway.gate import Gate
 from gateway.ingest.hl7v2 import Hl7v2, Maps
 from gateway.ingest.intake import Intake
 from gateway.ingest.kind import Kind
@@ -117,7 +119,8 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         control_id_reuse_hours=settings.control_id_reuse_hours,
         min_free_mib=settings.min_free_mib,
     )
-    kinds = build_kinds(settings, maps)
+    gate = build_gate(settings)
+    kinds = build_kinds(settings, maps, gate)
     retry = Retry(settings.retry_attempts, settings.retry_seconds)
     processor = Processor(
         kinds, store, metrics=metrics, retry=retry, zone=settings.zone, check=resource_check(settings)
@@ -143,7 +146,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         packs=_packs(settings),
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
-    fhir = Rest(context, base=settings.base_url or None)
+    fhir = Rest(context, base=settings.base_url or None, gate=gate)
     office = Office(settings)
     published = PublishedMaps(store, getattr(maps, "translator", None))
     if office.has_workbench:
@@ -151,7 +154,8 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     parts: dict[str, App] = {
         "fhir": fhir,
         "openapi.json": ApiDocs(fhir),
-        "messages": Messages(intake, journal),
+        "messages": Messages(intake, journal, gate=gate),
+        "conformance": ConformanceApi(settings.data, clock=lambda: datetime.now(settings.zone)),
         "catalogues": CatalogueRoutes(office),
         "codes": CodeRoutes(office, published.publish),
     }
@@ -168,12 +172,13 @@ def _packs(settings: Settings) -> "PackLibrary | None":
     return load_packs(settings.packs)
 
 
-def build_kinds(settings: Settings, maps: Maps) -> dict[str, Kind]:
+def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None) -> dict[str, Kind]:
     """Return the kinds of messages by the name of `POST /messages/{kind}`."""
     hl7v2 = Hl7v2(
         maps,
         clock=lambda: datetime.now(settings.zone),
         fallback_charset=settings.fallback_charset or None,
+        gate=gate,
     )
     return {"hl7v2": hl7v2, "table": Table(maps)}  # type: ignore[arg-type]  # the active maps, or none that tests send
 
@@ -192,6 +197,14 @@ def resource_check(settings: Settings) -> Check | None:
         return [row for row in validate(resource, level="structure") if row.severity in ("error", "fatal")]
 
     return check
+
+
+def build_gate(settings: Settings) -> Gate | None:
+    """Return the gate of production, None where it is switched off."""
+    if not settings.gate:
+        return None
+    folder = settings.data / "certificates"
+    return Gate(folder, clock=lambda: datetime.now(settings.zone), header=settings.gate_member_header)
 
 
 def active_maps(settings: Settings) -> Maps:

@@ -83,6 +83,16 @@ class Settings:
         "How a resource is checked before a REST write.",
         choices=("off", "structure", "full"),
     )
+    gate: bool = setting(
+        False,
+        "生产闸门：没有相应证书的成员，其请求与消息一律拒绝（证书在数据目录的 certificates 中）。",
+        "The gate of production: requests and messages of members without a certificate for them are refused (certificates are in the data folder, under certificates).",
+    )
+    gate_member_header: str = setting(
+        "x-hutong-member",
+        "指明成员单位的 HTTP 头，由前置的接入层设置。",
+        "HTTP header that names the member; set by the access layer in front.",
+    )
     mllp: bool = setting(True, "是否开启 MLLP 接收。", "Whether the MLLP listener runs.")
     mllp_port: int = setting(
         2575, "MLLP 端口；0 为任选空闲端口。", "MLLP port; 0 takes any free one.", at_least=0, at_most=65535

@@ -12,12 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from conformance.testing.client import Client
-from conformance.testing.listener import Files, Listener, MllpLine
+from conformance.testing.ports import open_target
 from conformance.testing.result import Result
 from conformance.testing.run import run_test
-from conformance.testing.target import Outbox, Target
-from conformance.testing.wire import HttpClient
+from conformance.testing.target import Target
 from conformance.testing.yaml_test import SUITES, YamlTest, load_tests, select
 from terminology.issues import FhirError
 
@@ -96,20 +94,3 @@ def _target(config: pytest.Config) -> Target:
         except (OSError, KeyError, TypeError, yaml.YAMLError, FhirError) as error:
             raise pytest.UsageError(f"{path.name}: {error}") from None
     return config.stash[_KEY]
-
-
-def open_target(given: dict[str, Any], folder: Path) -> Target:
-    """Return the target of a file's content; its ports are opened where the file names them."""
-    fhir: Client | None = HttpClient(given["fhir"]["base"]) if given.get("fhir") else None
-    outbox: Outbox | None = Files(folder / given["samples"]) if given.get("samples") else None
-    if given.get("listen"):
-        row = given["listen"]
-        outbox = Listener(
-            row.get("host", "127.0.0.1"), int(row["port"]), seconds=float(row.get("seconds", 30))
-        )
-    line = MllpLine(given["mllp"]["host"], int(given["mllp"]["port"])) if given.get("mllp") else None
-    variables = {name: str(value) for name, value in given.get("variables", {}).items()}
-    evidence = {name: str(value) for name, value in given.get("evidence", {}).items()}
-    return Target(
-        str(given["member"]), tuple(given.get("roles", ())), fhir, outbox, line, variables, evidence
-    )

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from gateway.channels.part import FHIR_JSON, Part, Receive, Reply, json_reply, read_body
+from gateway.gate import Gate
 from gateway.ingest.intake import Intake, Taken
 from gateway.journal import Entry, Filter, Journal, State
 from gateway.journal.entry import STATES
@@ -27,9 +28,11 @@ INSTANT = "2026-03-15T08:00:00+08:00"
 class Messages(Part):
     """The ASGI application of `/messages`; `prefix` is where it is mounted."""
 
-    def __init__(self, intake: Intake, journal: Journal, *, prefix: str = "/messages") -> None:
+    def __init__(
+        self, intake: Intake, journal: Journal, *, prefix: str = "/messages", gate: Gate | None = None
+    ) -> None:
         super().__init__(prefix)
-        self.intake, self.journal = intake, journal
+        self.intake, self.journal, self.gate = intake, journal, gate
 
     async def answer(self, request: Request, receive: Receive, peer: str) -> Reply:
         parts = request.path.split("/") if request.path else []
@@ -65,6 +68,9 @@ class Messages(Part):
             raise NotFound("HT-MSG-11", kind=kind[:40], known=known, known_first=first)
         if not raw:
             raise InvalidInput("HT-MSG-13")
+        if self.gate is not None and kind != "hl7v2":
+            # HL7 v2 names its sender itself, and its kind asks the gate for each message.
+            self.gate.check(request.headers.get(self.gate.header, ""), kind)
         speaker = self.intake.kinds[kind]
         wants_fhir = "fhir+json" in request.headers.get("accept", "")
         try:

@@ -3,10 +3,12 @@
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Protocol
 
+from gateway.gate import Gate, refusal
 from gateway.ingest.kind import Admission, Level, Origin, Verdict
 from gateway.journal import Incoming
 from gateway.journal.detail import issue_row
@@ -14,7 +16,7 @@ from mappings.hl7v2 import Message, parse
 from mappings.hl7v2.ack import Header, acknowledge, batch_of, guess_header, read_header
 from mappings.hl7v2.batch import is_batch, split
 from mappings.language.result import Result
-from terminology.issues import FhirError, Issue, MalformedMessage, UnmappableMessage
+from terminology.issues import FhirError, Forbidden, Issue, MalformedMessage, UnmappableMessage
 
 # Message types about a patient: without PID they say nothing that can be kept (HL7 v2.8 chapters 3, 4, 7, 11, 12).
 ABOUT_A_PATIENT = frozenset(
@@ -43,9 +45,14 @@ class Hl7v2:
     media_type = "application/hl7-v2"
 
     def __init__(
-        self, maps: Maps, *, clock: Callable[[], datetime], fallback_charset: str | None = None
+        self,
+        maps: Maps,
+        *,
+        clock: Callable[[], datetime],
+        fallback_charset: str | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        self.maps, self.clock, self.fallback = maps, clock, fallback_charset
+        self.maps, self.clock, self.fallback, self.gate = maps, clock, fallback_charset, gate
 
     def admit(self, raw: bytes, origin: Origin) -> Sequence[Admission]:
         if not is_batch(raw):
@@ -95,6 +102,12 @@ class Hl7v2:
             # It is a message, only its text is unreadable: keep it until somebody knows the charset.
             return Admission(header, self._incoming(raw, header, (), origin, error), None, error, "error")
         header = read_header(message)
+        if self.gate is not None:
+            event = f"{header.code}^{header.event}".rstrip("^")
+            issue = refusal(self.gate, header.sending[1].partition("^")[0], event)
+            if issue is not None:
+                # Nothing of an uncertified member is kept: the sandbox is the place for its messages.
+                return Admission(header, None, None, Forbidden([replace(issue, source="MSH-4")]), "reject")
         problem, verdict = self._problem(header, message)
         incoming = self._incoming(raw, header, keys(message), origin, problem)
         return Admission(header, incoming, message, problem, verdict)

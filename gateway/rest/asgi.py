@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.operations.profile_library import SECONDS, library_of
 from gateway.rest.context import Context
@@ -20,6 +20,9 @@ from gateway.rest.request import Request
 from gateway.rest.response import Response
 from gateway.rest.route import match
 from terminology.issues import FhirError, InvalidInput, Issue, TooCostly, TooLarge, UnsupportedMedia
+
+if TYPE_CHECKING:
+    from gateway.gate import Gate
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,8 +41,10 @@ class Rest:
     `prefix` is the path of the base; `base` the absolute URL that clients see, by default from the Host header.
     """
 
-    def __init__(self, context: Context, *, prefix: str = "/fhir", base: str | None = None) -> None:
-        self.context = context
+    def __init__(
+        self, context: Context, *, prefix: str = "/fhir", base: str | None = None, gate: "Gate | None" = None
+    ) -> None:
+        self.context, self.gate = context, gate
         self.prefix = prefix.rstrip("/")
         self.base = base.rstrip("/") if base else None
 
@@ -73,6 +78,8 @@ class Rest:
         if wanted is not None or not request.path.startswith("Binary/"):
             request.format = accepted(request.headers.get("accept", ""), wanted)
         interaction = match(request, context)
+        if self.gate is not None:
+            self.gate.check_request(request)
         if "prefer" in request.headers and request.preference("respond-async") is not None:
             from gateway.rest.respond_async import start
 
