@@ -23,7 +23,7 @@ from terminology.fhirjson import Json
 
 Decision = Literal["recognise", "ask", "repeat"]
 BEST: tuple[Decision, ...] = ("recognise", "ask", "repeat")
-MAX_CANDIDATES = 50
+MAX_CANDIDATES = 20
 """Candidates of one item that are judged and returned, the newest first."""
 
 

@@ -1,6 +1,7 @@
 """What is known of a patient: resources by reference, contained ones too."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 from terminology.fhirjson import Json
@@ -35,15 +36,23 @@ class Record:
 
     def reports_of(self, observation: Json) -> list[Json]:
         """Return the DiagnosticReports whose results name an Observation, directly or as part of a panel."""
-        own = reference_of(observation)
-        holders = {own} | {
-            reference_of(row) for row in self.of("Observation") if any(names(row, "hasMember", own))
+        return self._reports.get(reference_of(observation), [])
+
+    @cached_property
+    def _reports(self) -> dict[str, list[Json]]:
+        members = {
+            reference_of(row): references(row, "hasMember")
+            for row in self.of("Observation")
+            if row.get("hasMember")
         }
-        return [
-            report
-            for report in self.of("DiagnosticReport")
-            if any(held in holders for held in references(report, "result"))
-        ]
+        found: dict[str, list[Json]] = {}
+        for report in self.of("DiagnosticReport"):
+            named = references(report, "result")
+            for held in dict.fromkeys(
+                [*named, *(member for panel in named for member in members.get(panel, ()))]
+            ):
+                found.setdefault(held, []).append(report)
+        return found
 
 
 def reference_of(resource: Json) -> str:
@@ -59,10 +68,6 @@ def references(resource: Json, element: str) -> list[str]:
         for row in rows
         if isinstance(row.get("reference"), str)
     ]
-
-
-def names(resource: Json, element: str, reference: str) -> Iterable[bool]:
-    return (held == reference for held in references(resource, element))
 
 
 def codings(concept: Any) -> list[Json]:

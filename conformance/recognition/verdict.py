@@ -30,11 +30,9 @@ def judge(
     """Return a result worded by `wording.toml` ([MR-010.older]); a pass without its own words says that the rule holds."""
     words = _wording().get(id, {})
     sentence = words.get(case or outcome) or _wording()["default"][outcome]
-    values = {"title": words.get("title", {"zh": id, "en": id}), "input": input, "limit": limit}
-    zh, en = (
-        sentence[language].format(title=values["title"][language], input=input, limit=limit)
-        for language in ("zh", "en")
-    )
+    title = words.get("title") or {"zh": id, "en": id}
+    zh = sentence["zh"].format(title=title["zh"], input=input, limit=limit)
+    en = sentence["en"].format(title=title["en"], input=input, limit=limit)
     code = reason or ("" if outcome == "pass" else words.get("reason", ""))
     return RuleResult(id, outcome, str(input), str(limit), code, zh, en)
 
