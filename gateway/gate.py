@@ -9,12 +9,16 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from conformance.testing.certificate import Certificate, verify
-from conformance.testing.gate import Override, admits
 from gateway.rest.request import Request
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, Forbidden, Issue
+
+if TYPE_CHECKING:
+    # Read when a gate is asked for the first time: a gateway without one starts without the test engine.
+    from conformance.testing.certificate import Certificate
+    from conformance.testing.gate import Override
 
 log = logging.getLogger("gateway.gate")
 
@@ -43,6 +47,8 @@ class Gate:
 
     def check(self, member: str, interaction: str) -> None:
         """Raise Forbidden (HT-CT-44) when the member isn't admitted; a use of an override is logged."""
+        from conformance.testing.gate import admits
+
         self._look()
         found = admits(
             member, interaction, certificates=self._certificates, now=self.clock(), overrides=self._overrides
@@ -66,6 +72,8 @@ class Gate:
 
     def _load(self, files: list[Path], now: datetime) -> None:
         """A file that is not valid is told in the log and admits nobody."""
+        from conformance.testing.certificate import verify
+
         self._certificates, self._overrides = {}, []
         key = self.folder / "centre.pem"
         public = key.read_bytes() if key.is_file() else b""
@@ -109,7 +117,9 @@ def refusal(gate: Gate, member: str, event: str) -> Issue | None:
     return None
 
 
-def _override(row: Json) -> Override:
+def _override(row: Json) -> "Override":
+    from conformance.testing.gate import Override
+
     first, second = row["approvers"]
     begins, ends = datetime.fromisoformat(row["begins"]), datetime.fromisoformat(row["ends"])
     if begins.tzinfo is None or ends.tzinfo is None:
