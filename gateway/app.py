@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gateway.catalogues.http import CatalogueRoutes
 from gateway.catalogues.place import Office, snapshot_folder
 from gateway.channels.http import Messages
 from gateway.channels.mllp import Limits, Mllp, tls_context
+from gateway.channels.part import Later, Part
 from gateway.conformance_api import ConformanceApi
 from gateway.front import App, Front
 from gateway.gate import Gate
@@ -31,7 +31,6 @@ from gateway.search import Options, Parameters
 from gateway.settings import Settings
 from gateway.store.protocol import Store
 from gateway.store.upkeep import upkeep
-from gateway.workbench.http import CodeRoutes
 from gateway.workbench.published import PublishedMaps
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, Issue, Unavailable
@@ -156,8 +155,8 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "openapi.json": ApiDocs(fhir),
         "messages": Messages(intake, journal, gate=gate),
         "conformance": ConformanceApi(settings.data, clock=lambda: datetime.now(settings.zone)),
-        "catalogues": CatalogueRoutes(office),
-        "codes": CodeRoutes(office, published.publish),
+        "catalogues": Later(lambda: _catalogue_routes(office)),
+        "codes": Later(lambda: _code_routes(office, published)),
     }
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
     return Gateway(settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started)
@@ -261,6 +260,18 @@ def _pages() -> Any:
     from gateway.pages import build_pages
 
     return build_pages()
+
+
+def _catalogue_routes(office: Office) -> Part:
+    from gateway.catalogues.http import CatalogueRoutes
+
+    return CatalogueRoutes(office)
+
+
+def _code_routes(office: Office, published: PublishedMaps) -> Part:
+    from gateway.workbench.http import CodeRoutes
+
+    return CodeRoutes(office, published.publish)
 
 
 def _health(started: float) -> Json:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gateway.app import Gateway, build, port_taken
+from gateway.catalogues.place import has_snapshots
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ async def _http(
     if gateway.lock is not None:
         gateway.lock.tell({"url": url, "mllp_port": gateway.mllp_port})
     log.info("gateway ready", extra={"url": url, "mllp_port": gateway.mllp_port})
+    if not has_snapshots(gateway.settings):
+        log.warning("no catalogues yet: hutong terms load --shipped loads those that come with Hutong")
     ready(gateway, url)
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.settings import Settings
+from terminology.snapshot.library import SUFFIX
 
 if TYPE_CHECKING:
     from gateway.catalogues.authoring import Catalogues
@@ -22,6 +23,11 @@ WORKBENCH = "workbench.sqlite"
 
 def snapshot_folder(settings: Settings) -> Path:
     return settings.data / FOLDER / "snapshots"
+
+
+def has_snapshots(settings: Settings) -> bool:
+    """Whether any catalogue is published here; asking it opens nothing."""
+    return next(snapshot_folder(settings).glob(f"*{SUFFIX}"), None) is not None
 
 
 def open_catalogues(settings: Settings) -> "Catalogues":

@@ -59,6 +59,19 @@ class Part:
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
 
+class Later:
+    """A part that is built when it is first asked: a start does not pay for what nobody uses that day."""
+
+    def __init__(self, build: Callable[[], Part]) -> None:
+        self._build = build
+        self._part: Part | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._part is None:
+            self._part = self._build()
+        await self._part(scope, receive, send)
+
+
 async def read_body(request: Request, receive: Receive, limit: int, *, code: str = "HT-MSG-05") -> bytes:
     """Return the whole body; raises TooLarge (`code`) above `limit` bytes or when it does not end within a minute."""
     length = request.headers.get("content-length", "0")

@@ -1,13 +1,16 @@
 """`hutong codes …`: map a member's local codes to the catalogues."""
 
 import os
+import sys
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 import typer
 
 from gateway.cli import FINDINGS, OK
+from gateway.cli.client import call_json
 from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import cut, print_json, say, styled, table
 from gateway.cli.terms import Columns, Who, read_table
@@ -15,6 +18,7 @@ from gateway.settings import load_settings
 from gateway.workbench.desk import Desk
 from gateway.workbench.projects import Project
 from gateway.workbench.state import NAMES
+from terminology.issues import Unavailable
 
 Member = Annotated[str, typer.Argument(help=say("成员单位代号。", "The member unit."))]
 Domain = Annotated[
@@ -29,6 +33,15 @@ Domain = Annotated[
 File = Annotated[Path, typer.Argument(help=say("本地编码表（CSV、XLSX）。", "The local table (CSV, XLSX)."))]
 Catalogue = Annotated[str, typer.Option(help=say("对到哪个目录。", "The catalogue to map to."))]
 Blind = Annotated[bool, typer.Option("--blind", help=say("双人盲对。", "Two authors map independently."))]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        help=say(
+            "消息中这些编码的 system；不写则按本单位自定。",
+            "The system that messages give these codes; the member's own when left out.",
+        )
+    ),
+]
 Cut = Annotated[
     float, typer.Option(help=say("批量接受的置信度下限。", "Confidence from which suggestions are accepted."))
 ]
@@ -67,6 +80,7 @@ def import_table(
     catalogue: Catalogue,
     columns: Columns = None,
     blind: Blind = False,
+    source: Source = None,
     who: Who = "",
     data: Data = None,
     config: Config = None,
@@ -74,7 +88,13 @@ def import_table(
 ) -> int:
     desk = _desk(data, config)
     project, new, changed = desk.open(
-        member, domain, read_table(file, columns), catalogue=catalogue, who=who or getuser(), is_blind=blind
+        member,
+        domain,
+        read_table(file, columns),
+        catalogue=catalogue,
+        who=who or getuser(),
+        is_blind=blind,
+        source=source,
     )
     return _tell(
         {"new": new, "changed": changed, **desk.projects.counts(project)},
@@ -284,6 +304,37 @@ def export(
     else:
         print(desk.export(project), end="")
     return OK
+
+
+def publish(
+    member: Member,
+    domain: Domain,
+    who: Who = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """The running gateway publishes: it owns the FHIR store and translates messages from that moment on."""
+    from gateway.lock import holder
+
+    settings = load_settings(os.environ, file=config, data=data)
+    url = str((holder(settings.data) or {}).get("url", ""))
+    if not url:
+        raise Unavailable("HT-CLI-20", command="codes publish")
+    path = f"/codes/{quote(member, safe='')}/{quote(domain, safe='')}/publish?{urlencode({'who': who or getuser()})}"
+    status, answer = call_json(url, path, body=b"", method="POST")
+    if status != 201:
+        print(answer["issue"][0]["details"]["text"], file=sys.stderr)
+        return FINDINGS
+    count = sum(len(group["element"]) for group in answer["group"])
+    return _tell(
+        answer,
+        say(
+            f"已发布 {answer['url']}|{answer['version']}，{count} 个编码，即刻用于消息转换。",
+            f"Published {answer['url']}|{answer['version']}: {count} codes, used for messages from now on.",
+        ),
+        as_json,
+    )
 
 
 def _review(

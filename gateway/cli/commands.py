@@ -136,6 +136,13 @@ ROWS = (
         "codes",
     ),
     Row(
+        "publish",
+        "codes:publish",
+        "发布已审的对码，即刻用于消息转换。",
+        "Publish approved mappings; messages are translated by them at once.",
+        "codes",
+    ),
+    Row(
         "carry-over",
         "codes:carry_over",
         "对码转到目录的新版本。",

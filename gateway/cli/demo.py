@@ -81,6 +81,10 @@ async def _show(gateway: "Gateway", url: str, started: float, *, once: bool, as_
         if not as_json:
             print(_told(row))
             sys.stdout.flush()
+    catalogues = await _load_catalogues(gateway, url)
+    if not as_json:
+        print(_searched(url, catalogues))
+        sys.stdout.flush()
     answers = []
     if not as_json:
         print("\n" + styled(say("现在可以检索：", "Now it can be searched:"), "bold"))
@@ -98,11 +102,47 @@ async def _show(gateway: "Gateway", url: str, started: float, *, once: bool, as_
             print("\n".join("    " + line for line in table(rows).split("\n")))
     seconds = time.perf_counter() - started
     if as_json:
-        print_json({"url": url, "seconds": round(seconds, 2), "messages": messages, "answers": answers})
+        print_json(
+            {
+                "url": url,
+                "seconds": round(seconds, 2),
+                "messages": messages,
+                "catalogues": catalogues,
+                "answers": answers,
+            }
+        )
         return
     print("\n" + styled(say(f"✓ 共 {seconds:.1f} 秒。", f"✓ All in {seconds:.1f} s."), "green"))
     if not once:
         print(_links(url))
+
+
+async def _load_catalogues(gateway: "Gateway", url: str) -> Json:
+    """Load diagnoses and laboratory items on the first run, and search them as a doctor types."""
+    from gateway.catalogues.first_load import load_some
+
+    started, office = time.perf_counter(), gateway.office
+    await office.run(
+        lambda: load_some(office.catalogues, office.snapshots, CATALOGUES, progress=lambda _: None)
+    )
+    _, found = await asyncio.to_thread(call_json, url, TYPED)
+    rows = [f"{row['code']} {row['display']}" for row in found["expansion"]["contains"]]
+    seconds = round(time.perf_counter() - started, 2)
+    return {
+        "loaded": list(CATALOGUES),
+        "seconds": seconds,
+        "total": found["expansion"]["total"],
+        "rows": rows,
+    }
+
+
+def _searched(url: str, catalogues: Json) -> str:
+    title = say(
+        f"目录：国家 ICD-10 与检验项目，{catalogues['seconds']:.1f} 秒；医生输入 gxy，{catalogues['total']} 条",
+        f"Catalogues: national ICD-10 and laboratory items in {catalogues['seconds']:.1f} s; a doctor types gxy: {catalogues['total']} found",
+    )
+    lines = "\n".join(f"    {row}" for row in catalogues["rows"])
+    return f"\n{styled(title, 'bold')}\n  {styled(f'curl -s {chr(39)}{url}{TYPED}{chr(39)}', 'dim')}\n{lines}"
 
 
 def _files() -> list[tuple[Path, bytes]]:
@@ -263,6 +303,8 @@ def _escaped(search: str) -> str:
     return f"{path}?{urlencode(pairs, quote_via=quote, safe='|:,.')}"
 
 
+CATALOGUES = ("icd10", "lab-items")
+TYPED = "/fhir/ValueSet/$expand?url=https://hutong.health/fhir/ValueSet/icd10&filter=gxy&count=5"
 SEARCHES = (
     (
         ("患者：两家医院，同一个人", "The patient: two hospitals, one person"),

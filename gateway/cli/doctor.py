@@ -13,6 +13,7 @@ from typing import Literal
 
 import typer
 
+from gateway.catalogues.place import has_snapshots, snapshot_folder
 from gateway.cli import FINDINGS
 from gateway.cli.client import call_json
 from gateway.cli.names import foreign_owner
@@ -22,6 +23,7 @@ from gateway.journal.journal import FILE, Reader
 from gateway.lock import holder
 from gateway.settings import Settings, load_settings
 from terminology.issues import FhirError
+from terminology.snapshot.library import SUFFIX
 
 Verdict = Literal["ok", "warning", "fail"]
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "fail": ("✗", "red")}
@@ -88,6 +90,22 @@ def _checks(data: Path | None, config: Path | None) -> Iterator[Check]:
         if settings.mllp:
             yield _port("MLLP", settings.host, settings.mllp_port, "mllp-port")
     yield from _journal(settings)
+    yield _catalogues(settings)
+
+
+def _catalogues(settings: Settings) -> Check:
+    name = say("目录", "catalogues")
+    if has_snapshots(settings):
+        count = len(list(snapshot_folder(settings).glob(f"*{SUFFIX}")))
+        return Check(name, "ok", say(f"{count} 个已发布的版本", f"{count} published versions"))
+    text = say(
+        "还没有：编码检索、$translate 和互认只有内置的小表", "none yet: only small built-in tables answer"
+    )
+    fix = say(
+        "hutong terms load --shipped 导入全部自带目录；或 hutong terms load --shipped icd10 lab-items",
+        "hutong terms load --shipped loads all that ship; or hutong terms load --shipped icd10 lab-items",
+    )
+    return Check(name, "warning", text, fix)
 
 
 def _python() -> Check:

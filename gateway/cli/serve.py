@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.catalogues.place import has_snapshots
 from gateway.cli.speech import print_json, say, styled
 from gateway.logs import configure
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
 
 BORN = time.perf_counter()
 
@@ -63,7 +64,7 @@ def serve(
                 }
             )
         else:
-            print(_greeting(url, gateway.mllp_port, settings.host, seconds))
+            print(_greeting(url, gateway.mllp_port, settings, seconds))
         sys.stdout.flush()
         # What start-up made stays: the collector need not look at it again.
         gc.collect()
@@ -83,13 +84,20 @@ def run_loop(coroutine: Any) -> None:
         uvloop.run(coroutine)
 
 
-def _greeting(url: str, mllp_port: int | None, host: str, seconds: float) -> str:
+def _greeting(url: str, mllp_port: int | None, settings: Settings, seconds: float) -> str:
     lines = [
         styled("Hutong 互通", "bold") + say(f"  {seconds:.2f} 秒就绪", f"  ready in {seconds:.2f} s"),
         f"  FHIR      {url}/fhir",
         f"  {say('消息', 'Messages')}  {url}/messages",
     ]
     if mllp_port is not None:
-        lines.append(f"  MLLP      {host}:{mllp_port}")
+        lines.append(f"  MLLP      {settings.host}:{mllp_port}")
+    if not has_snapshots(settings):
+        lines.append(
+            say(
+                "  还没有目录：hutong terms load --shipped 导入自带的 ICD-10、检验项目等",
+                "  No catalogues yet: hutong terms load --shipped loads ICD-10, laboratory items …",
+            )
+        )
     lines.append(say("  按 Ctrl+C 停止", "  Ctrl+C stops it"))
     return "\n".join(lines)

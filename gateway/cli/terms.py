@@ -83,14 +83,23 @@ Shipped = Annotated[
         "--shipped", help=say("导入随软件提供的目录。", "Load the catalogues that come with Hutong.")
     ),
 ]
-OptionalFile = Annotated[Path | None, typer.Argument(help=say("目录文件。", "The file."))]
+FileOrNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE | NAME…",
+        help=say(
+            "目录文件；与 --shipped 同用时为目录名，不写则全部。",
+            "The file; with --shipped the catalogues to load, all when none is named.",
+        ),
+    ),
+]
 OptionalName = Annotated[str | None, typer.Option("--catalogue", help=say("目录名。", "The catalogue."))]
 Format = Annotated[str, typer.Option(help=say("导出格式：csv 或 json。", "Format: csv or json."))]
 To = Annotated[int, typer.Option(help=say("回退到的版本号。", "The version to go back to."))]
 
 
 def load(
-    file: OptionalFile = None,
+    files: FileOrNames = None,
     catalogue: OptionalName = None,
     columns: Columns = None,
     url: Url = None,
@@ -109,9 +118,10 @@ def load(
 
     settings = load_settings(os.environ, file=config, data=data)
     if shipped:
-        return _load_shipped(settings)
-    if file is None or catalogue is None:
+        return _load_shipped(settings, files or [])
+    if catalogue is None or len(files or ()) != 1:
         raise InvalidInput("HT-CLI-19", detail="FILE --catalogue NAME", command="terms load")
+    file = Path((files or [""])[0])
     read = read_table(file, columns)
     _show_problems(read, as_json=as_json)
     if not read.is_loadable:
@@ -371,13 +381,14 @@ def read_table(file: Path, columns: Path | None) -> Table:
         raise InvalidInput("HT-CLI-19", detail=f"{columns}: {error}", command="terms") from None
 
 
-def _load_shipped(settings: Settings) -> int:
+def _load_shipped(settings: Settings, names: list[str]) -> int:
     from gateway.catalogues.first_load import load_some
     from gateway.catalogues.place import open_catalogues, snapshot_folder
 
     load_some(
         open_catalogues(settings),
         snapshot_folder(settings),
+        names,
         progress=lambda title: print(f"· {title}", flush=True),
     )
     print(say("目录已就绪。", "The catalogues are ready."))
