@@ -1,6 +1,7 @@
 """Every bad input of the door gets a clear answer, and nothing of it is stored half."""
 
 import asyncio
+import base64
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import Gateway
+from gateway.app import Gateway, active_maps
 from gateway.journal import Filter
+from gateway.settings import Settings
 from terminology.fhirjson import decode_resource
 from tests.gateway.running import Sender, err, hl7, msa, run, running
 from tests.gateway.trial_maps import hashed
@@ -84,16 +86,36 @@ def test_a_wrong_charset_declaration_is_read_right_and_told(tmp_path: Path) -> N
     run(body())
 
 
-def test_a_value_of_2_megabytes_is_taken(tmp_path: Path) -> None:
+def test_a_document_of_2_megabytes_is_taken(tmp_path: Path) -> None:
+    async def body() -> None:
+        maps = active_maps(Settings())
+        async with running(tmp_path, maps=maps) as gateway:
+            document = base64.b64encode(b"%PDF" * 500_000).decode()
+            obx = f"OBX|1|ED|PDF^报告^L||^application^pdf^Base64^{document}||||||F"
+            sender = await Sender.connect(gateway.mllp_port)
+            assert msa(await sender.ask(hl7(obx=(), extra=(obx,))))[1] == "AA"
+            await gateway.intake.drained()
+            assert await kept(gateway) == ["stored"]
+            bodies = [version.body or b"" async for version in gateway.store.history()]
+            assert sum(document.encode() in body for body in bodies) == 1
+            await sender.close()
+
+    run(body())
+
+
+def test_a_text_of_2_megabytes_is_kept_for_a_person(tmp_path: Path) -> None:
+    """A FHIR string holds 1 MB at most (datatypes.html#string)."""
+
     async def body() -> None:
         async with running(tmp_path) as gateway:
-            raw = hl7(obx=(("PDF", "A" * 2_000_000, "F"),))
+            raw = hl7(obx=(("TEXT", "A" * 2_000_000, "F"),))
             sender = await Sender.connect(gateway.mllp_port)
             assert msa(await sender.ask(raw))[1] == "AA"
-            assert await resources(gateway) == 3
-            version = await gateway.store.read("Observation", hashed("H1", "LAB1", "PDF"))
-            assert version is not None
-            assert len(decode_resource(version.body or b"")["valueString"]) == 2_000_000
+            assert await resources(gateway) == 0
+            entry = gateway.journal.entry(1, with_raw=True)
+            assert entry is not None
+            assert (entry.state, entry.raw) == ("parked", raw)
+            assert entry.detail["issues"][0]["expression"] == "Observation.valueString"
             await sender.close()
 
     run(body())

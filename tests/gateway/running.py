@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import Gateway, build
+from gateway.ingest.hl7v2 import Maps
 from gateway.settings import Settings
 from tests.gateway.trial_maps import TrialMaps
 
@@ -43,7 +44,7 @@ def hl7(
 
 
 @asynccontextmanager
-async def running(folder: Path, *, maps: TrialMaps | None = None, **chosen: Any) -> AsyncIterator[Gateway]:
+async def running(folder: Path, *, maps: Maps | None = None, **chosen: Any) -> AsyncIterator[Gateway]:
     """A gateway that receives and processes; its store is in memory unless `store` says otherwise."""
     values = {"data": folder, "store": "memory", "mllp_port": 0, "min_free_mib": 0, **chosen}
     gateway = await build(Settings(**values), maps=maps or TrialMaps())
