@@ -184,6 +184,17 @@ def to_vital_category(value: str, context: Context) -> Json | None:
     return None
 
 
+@converter("lab_category", returns="CodeableConcept", is_cached=True)
+def to_laboratory_category(value: str, context: Context) -> Json | None:
+    """The category laboratory when the county's catalogue of laboratory items knows the code or its name."""
+    parts = [*(part.strip() for part in context.components(value)), "", "", "", "", ""]
+    for code, display in ((parts[0], parts[1]), (parts[3], parts[4])):
+        sent = {name: text for name, text in (("code", code), ("display", display)) if text}
+        if sent and context.translator.translate("lab-item", sent):
+            return {"coding": [{"system": _CATEGORY, "code": "laboratory", "display": "Laboratory"}]}
+    return None
+
+
 @converter("code_text", returns="string", is_cached=True)
 def to_code_text(value: str, context: Context) -> str | None:
     """What a coded field says, for people: its original text, name or code."""

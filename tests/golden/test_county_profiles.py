@@ -1,7 +1,7 @@
 """What maps make holds against the county profiles: a message may leave things out, what it says is said as agreed.
 
-Missing elements are the sender's gaps (a laboratory message without department, a form without sex); they are not
-judged here. Everything else is: codes of bound elements, types, patterns, extensions known and in their place.
+What these messages do not carry is listed in `NOT_CARRIED` (docs/adapters/hl7v2.md, "Against the county profiles");
+every other required element must be there, and codes, types, patterns and extensions must be as the profiles want them.
 """
 
 import re
@@ -24,7 +24,51 @@ URLS = re.compile(
 REGISTRY = ProfileRegistry()
 POLICY = Policy(unknown_extensions="refuse")
 # A missing element or slice; a rule that asks for one; a sender's own codes and names (tests/golden/test_golden.py).
-LEFT_OUT = {"HT-VAL-82", "HT-VAL-134", "HT-VAL-30", "HT-VAL-34", "HT-VAL-35"}
+LEFT_OUT = {"HT-VAL-82", "HT-VAL-134", "HT-VAL-30"}
+SENDERS_OWN = {"HT-VAL-34", "HT-VAL-35"}
+NOT_CARRIED = {
+    "care-plan": {
+        "CarePlan.activity.detail.location",
+        "CarePlan.activity.detail.performer",
+        "CarePlan.author",
+        "CarePlan.careTeam",
+        "CarePlan.category:kind",
+        "CarePlan.extension:grade",
+        "CarePlan.goal",
+        "CarePlan.identifier",
+        "CarePlan.supportingInfo",
+    },
+    "document-reference": {"Attachment.hash"},
+    "encounter": {"Encounter.identifier", "Encounter.period", "Encounter.serviceProvider", "ht-enc-1"},
+    "goal": {"Goal.target.detail[x]", "Goal.target.measure"},
+    "laboratory-report": {"DiagnosticReport.encounter", "ht-rep-2"},
+    "laboratory-result": {"Observation.effective[x]", "Observation.performer"},
+    "organization": {"Organization.identifier", "Organization.name"},
+    "patient": {"Patient.birthDate", "Patient.gender", "Patient.name"},
+    "practitioner": {"Practitioner.identifier", "Practitioner.name"},
+    "practitioner-role": {"ht-rol-1"},
+    "service-request": {
+        "ServiceRequest.authoredOn",
+        "ServiceRequest.category",
+        "ServiceRequest.category:kind",
+        "ServiceRequest.code",
+        "ServiceRequest.encounter",
+        "ServiceRequest.identifier",
+        "ServiceRequest.performer",
+        "ServiceRequest.priority",
+        "ServiceRequest.requester",
+        "ht-req-2",
+    },
+    "specimen": {
+        "Specimen.accessionIdentifier",
+        "Specimen.collection",
+        "Specimen.request",
+        "Specimen.status",
+        "ht-spe-1",
+    },
+    "vital-sign": {"Observation.performer"},
+}
+GAP = re.compile(r"^(?:'|The slice '|Rule )([\w.:\[\]-]+)")
 BY_TYPE = {
     "Patient": "patient",
     "Organization": "organization",
@@ -63,6 +107,12 @@ def profile_of(resource: Json) -> str | None:
     return next((name for code, name in BY_CATEGORY.items() if code in codes), None)
 
 
+def gap_of(sentence: str) -> str:
+    """Return the element, slice or rule that a sentence begins with."""
+    found = GAP.match(sentence)
+    return found[1] if found else sentence
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_a_map_says_is_said_as_the_profiles_want_it(case: cases.Case):
     problems = []
@@ -74,7 +124,10 @@ def test_what_a_map_says_is_said_as_the_profiles_want_it(case: cases.Case):
                 f"{entry.reference} {issue.code} {issue.expression} {issue.text('en')}"
                 for issue in validate(entry.resource, profiles=urls, registry=REGISTRY, policy=POLICY)
                 if issue.severity in ("error", "fatal")
-                and issue.code not in LEFT_OUT
+                and issue.code not in SENDERS_OWN
+                and not (
+                    issue.code in LEFT_OUT and gap_of(issue.text("en")) in NOT_CARRIED.get(name or "", ())
+                )
                 and "StructureDefinition/heartrate" not in issue.text("en")
             ]
     assert problems == []
