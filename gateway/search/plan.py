@@ -211,8 +211,10 @@ class Plan:
         for condition in ranked:
             if isinstance(condition, Chain | Has) and not (yield from self._is_few_inside(condition)):
                 continue
-            size = yield from self._size(condition, self.query.types)
-            if size is not None and size < FEW and (best is None or size < best[0]):
+            # Whether it is fewer than the best so far needs no longer count than that.
+            bound = best[0] if best is not None else FEW
+            size = yield from self._size(condition, self.query.types, bound)
+            if size is not None and size < bound:
                 best = (size, condition)
             if best is not None and best[0] < FEW_ENOUGH:
                 break
@@ -221,10 +223,10 @@ class Plan:
     def _is_few_inside(self, condition: Chain | Has) -> Steps:
         """Return whether few resources at the far end come into question; else following them all is dear."""
         types = condition.types if isinstance(condition, Chain) else (condition.type,)
-        size = yield from self._size(condition.item, types)
+        size = yield from self._size(condition.item, types, FEW)
         return size is not None and size < FEW
 
-    def _size(self, condition: Condition, types: Sequence[str]) -> Steps:
+    def _size(self, condition: Condition, types: Sequence[str], bound: int) -> Steps:
         """Return the number of candidates up to a bound, None when the condition lists none."""
 
         def build() -> tuple[str, list[Any]] | None:
@@ -232,7 +234,8 @@ class Plan:
             driver = sql.driver(condition, types)
             if driver is None:
                 return None
-            return sql.finish(f"SELECT count(*) FROM (SELECT 1 FROM ({driver.select}) c0 LIMIT {FEW}) c1")
+            limit = sql.bind(bound)
+            return sql.finish(f"SELECT count(*) FROM (SELECT 1 FROM ({driver.select}) c0 LIMIT {limit}) c1")
 
         found = yield from self._compiled(build)
         if found is None:
@@ -266,6 +269,11 @@ class Plan:
         sql = self.sql()
         driver = sql.driver(condition, self.query.types)
         assert driver is not None
+        if driver.ordered is not None:
+            rows = yield from self._send(
+                partial(self.number_statement, [condition], at, self.query.count + 1)
+            )
+            return rows
         text = f"SELECT DISTINCT rid FROM ({driver.select}) c0"
         last = at.after[-1] if at is not None else self.snapshot + 1
         numbers = [row[0] for row in (yield Statement(*sql.finish(text), True)) if row[0] < last]
@@ -347,7 +355,9 @@ class Plan:
             if driver is None or driver.ordered is None:
                 continue
             table, row, condition = driver.ordered
-            where = self._conditions([c for c in self.where if c is not ordered], sql, "v")
+            rest = [c for c in self.where if c is not ordered]
+            candidate = row.removesuffix(".rid") if row.endswith(".rid") else None
+            where = self._conditions(rest, sql, "v", candidate)
             text = (
                 f"SELECT DISTINCT {keys}{row} FROM {table} {self.dialect.join} version v ON v.rid = {row} "
                 f"WHERE {condition}{passed.format(row)} AND {where} ORDER BY {row} {direction} LIMIT {limit}"
