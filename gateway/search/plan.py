@@ -18,7 +18,20 @@ from gateway.search import cursor as cursors
 from gateway.search import include as including
 from gateway.search.dialect import Dialect
 from gateway.search.parameters import Parameters
-from gateway.search.query import All, Chain, Condition, Has, Include, Query, Sort, Text, Token
+from gateway.search.query import (
+    All,
+    Chain,
+    Condition,
+    Date,
+    Has,
+    Include,
+    Quantity,
+    Query,
+    Sort,
+    Text,
+    Token,
+    Updated,
+)
 from gateway.search.sql import VALUE_CONDITIONS, Sql, rank
 from terminology.issues import InvalidInput, Issue
 
@@ -30,6 +43,8 @@ FEW_ENOUGH = 200
 
 UNDRIVEN = 99
 """Rank of a condition that no index lists candidates for."""
+
+RANGES = (Date, Quantity, Updated)
 
 CHUNK = 64
 """Candidates probed at once where the page may be full after the first of them."""
@@ -209,6 +224,9 @@ class Plan:
         """Return the number of candidates and the condition with few of them, None when there is none."""
         best: tuple[int, Condition] | None = None
         for condition in ranked:
+            # A range over everybody seldom lists fewer than what names a patient or a code.
+            if best is not None and isinstance(condition, RANGES):
+                continue
             if isinstance(condition, Chain | Has) and not (yield from self._is_few_inside(condition)):
                 continue
             # Whether it is fewer than the best so far needs no longer count than that.
@@ -355,11 +373,12 @@ class Plan:
             if driver is None or driver.ordered is None:
                 continue
             table, row, condition = driver.ordered
+            hint = self.dialect.by_type if len(self.query.types) == 1 else ""
             rest = [c for c in self.where if c is not ordered]
             candidate = row.removesuffix(".rid") if row.endswith(".rid") else None
             where = self._conditions(rest, sql, "v", candidate)
             text = (
-                f"SELECT DISTINCT {keys}{row} FROM {table} {self.dialect.join} version v ON v.rid = {row} "
+                f"SELECT DISTINCT {keys}{row} FROM {table} {self.dialect.join} version v {hint} ON v.rid = {row} "
                 f"WHERE {condition}{passed.format(row)} AND {where} ORDER BY {row} {direction} LIMIT {limit}"
             )
             return sql.finish(text)
