@@ -1,5 +1,6 @@
 """A snapshot as the provider that the terminology operations ask (`terminology.code_system.CodeSystem`)."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from terminology.snapshot.selection import ArraySelection, Ordinals, ordinals_of
 from terminology.snapshot.snapshot import Snapshot
 
 MAX_SELECTIONS = 256
+# A regular expression that only says how a code begins: I10\..* (codes of a category).
+BEGINNING = re.compile(r"((?:[A-Za-z0-9]|\\[.+-])+)\.\*", re.ASCII)
 DEPRECATED = frozenset({"deprecated", "retired", "withdrawn"})
 VALUE_KEYS = {
     "code": "valueCode", "string": "valueString", "boolean": "valueBoolean", "integer": "valueInteger",
@@ -210,6 +213,9 @@ class SnapshotCodeSystem:
                 return np.zeros(0, np.uint32)
             below = self.snapshot.hierarchy.descendants(start)
             return np.union1d(below, np.array([start], np.uint32)) if filter.op == "is-a" else below
+        if filter.op == "regex" and filter.property in ("concept", "code"):
+            beginning = BEGINNING.fullmatch(filter.value)
+            return self.snapshot.beginning(beginning[1].replace("\\", "")) if beginning else None
         if filter.op == "=" and self._types.get(filter.property) in ("code", "string"):
             return self.snapshot.with_property(filter.property, filter.value)
         return None

@@ -38,6 +38,19 @@ class Snapshot:
     def _ordinal(self, code: str) -> int | None:
         """Return the number of a concept by its exact code, None when this version does not have it."""
         wanted = code.encode()
+        low = self._place(wanted)
+        if low < self.count and self._bytes("code", int(self._code_order[low])) == wanted:
+            return int(self._code_order[low])
+        return None
+
+    def beginning(self, prefix: str) -> Ordinals:
+        """Return the sorted ordinals whose codes begin with a text."""
+        start = prefix.encode()
+        begin, end = self._place(start), self._place(start + b"\xff")
+        return np.sort(self._code_order[begin:end]).astype(np.uint32)
+
+    def _place(self, wanted: bytes) -> int:
+        """Return where a code stands, or would stand, among the sorted codes."""
         order, low, high = self._code_order, 0, self.count
         while low < high:
             middle = (low + high) // 2
@@ -45,9 +58,7 @@ class Snapshot:
                 low = middle + 1
             else:
                 high = middle
-        if low < self.count and self._bytes("code", int(order[low])) == wanted:
-            return int(order[low])
-        return None
+        return low
 
     def code(self, ordinal: int) -> str:
         return self._bytes("code", ordinal).decode()

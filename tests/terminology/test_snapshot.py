@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,13 @@ class TestCodeSystem:
         assert list(system.select(Filter("kind", "=", "chronic"))) == [1]
         assert list(system.select(Filter("display", "regex", ".*血压.*"))) == [0, 1, 2]
         assert list(system.inactive()) == [5]
+
+    def test_a_regex_of_a_beginning_is_what_the_regex_is(self, tmp_path: Path) -> None:
+        write(tmp_path / "a.snapshot", CONCEPTS, META)
+        system = SnapshotCodeSystem(tmp_path / "a.snapshot")
+        for pattern in (r"I10\..*", r"I10.*", r"I10\.x00x.*", r"Z\..*", r"E.*"):
+            expected = [at for at in range(len(system)) if re.fullmatch(pattern, system.code(at))]
+            assert list(system.select(Filter("code", "regex", pattern))) == expected
 
     def test_search_within_a_selection(self, tmp_path: Path) -> None:
         write(tmp_path / "a.snapshot", CONCEPTS, META)
