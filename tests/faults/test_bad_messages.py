@@ -115,7 +115,7 @@ def test_a_text_of_2_megabytes_is_kept_for_a_person(tmp_path: Path) -> None:
             entry = gateway.journal.entry(1, with_raw=True)
             assert entry is not None
             assert (entry.state, entry.raw) == ("parked", raw)
-            assert entry.detail["issues"][0]["expression"] == "Observation.valueString"
+            assert entry.detail["issues"][0]["expression"] == "Observation.value.ofType(string)"
             await sender.close()
 
     run(body())

@@ -166,6 +166,20 @@ class SegmentSource:
                 raise SourceError(f"{segment} stands in group {name}: use `each: {name}`")
         return scopes[-1]
 
+    def _inner_group(self, segment: str, level: Level) -> str | None:
+        """Return the group right inside this loop's group that `segment` starts, unless an open group holds it.
+
+        `OBX[]` of an order means all its results, though each result is a group of its own.
+        """
+        scopes: list[_Scope] = [inner.state for inner in level.chain()]
+        if any(scope.group and segment in self.grouping.names(scope.group) for scope in scopes):
+            return None
+        inside = f"{scopes[0].group}." if scopes[0].group else ""
+        for name, rule in self.grouping.rules.items():
+            if name.startswith(inside) and "." not in name[len(inside) :] and segment in rule.starts:
+                return name
+        return None
+
     def prelude(self, level: Level) -> list[str]:
         """Return the lines that fetch the segments which this loop's body reads, padded to the fields it reads."""
         lines = []
@@ -282,6 +296,11 @@ class SegmentSource:
             owner = self._owner(path.segment, level)
             self._read_whole(owner.group, path.segment, reads)
             code = f"{owner.variable}.get({path.segment!r}, ())"
+            inner = self._inner_group(path.segment, level)
+            if inner is not None:
+                self._read_whole(inner, path.segment, reads)
+                groups = f"{level.state.variable}.groups.get({inner!r}, ())"
+                code = f"[*{code}, *(s for inner in {groups} for s in inner.get({path.segment!r}, ()))]"
             return f"whole_all({code}, {reads!r})" if self.traced else code
         code = self._list(path, level)
         if path.component:
