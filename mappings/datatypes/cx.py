@@ -4,6 +4,7 @@ A Chinese number that we can check is checked: a valid one is folded (full-width
 the old one kept beside it), an invalid one is kept as sent and flagged, so that it never identifies anybody.
 """
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from conformance.identifiers import read_resident_id
@@ -144,14 +145,21 @@ def _key(value: str, context: Context) -> str | None:
 def identifier_type(code: str, kind: Kind | None, of_field: str = "") -> Json | None:
     """Return Identifier.type for a code of table 0203, with the Chinese title of a kind that we know.
 
-    `of_field`: what every number of this field is (PV1-19: VN), whatever else it is.
+    `of_field`: what every number of this field is (PV1-19: VN), whatever else it is. The result is shared.
     """
+    return _remembered_type(code, kind, of_field) if len(code) < 40 else _type(code, kind, of_field)
+
+
+def _type(code: str, kind: Kind | None, of_field: str) -> Json | None:
     if not code and kind is None and not of_field:
         return None
     chosen = (kind.code if kind else "") if not code or not code.isascii() else code
     codings = [coding for part in dict.fromkeys((chosen, of_field)) if part and (coding := type_coding(part))]
     text = kind.title if kind else code if not code.isascii() or not codings else ""
     return filled({"coding": codings, "text": text})
+
+
+_remembered_type = lru_cache(maxsize=2048)(_type)
 
 
 def type_coding(code: str) -> Json | None:

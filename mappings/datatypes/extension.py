@@ -22,5 +22,9 @@ def extension(url: str, kind: str, value: Any) -> Json:
 
 def filled(resource: Json) -> Json | None:
     """Return `resource` without its None, "", [] and {} members; None when nothing is left."""
-    kept = {key: value for key, value in resource.items() if value is not None and value not in ("", [], {})}
+    kept = {
+        key: value
+        for key, value in resource.items()
+        if value or (value is not None and value not in ("", [], {}))
+    }
     return kept or None

@@ -5,6 +5,7 @@ An ISO, UUID or DNS universal id is a URI by itself; a mere namespace id ("H1") 
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -38,7 +39,7 @@ class Authority(NamedTuple):
 
 def read(parts: list[str]) -> Authority:
     """Return the HD of three parts, absent ones empty."""
-    name, universal, kind, *_ = [*(part.strip() for part in parts), "", "", ""]
+    name, universal, kind, *_ = (*[part.strip() for part in parts], "", "", "")
     return Authority(name, universal, kind.upper())
 
 
@@ -60,9 +61,15 @@ def universal_uri(universal: str, kind: str) -> str | None:
 
 def system_of(authority: Authority, context: Context) -> str | None:
     """Return the URI of the namespace, None when the HD says nothing."""
-    for text in (authority.universal, authority.name):
-        if text and text in context.systems:
-            return context.systems[text]
+    if context.systems:
+        for text in (authority.universal, authority.name):
+            if text and text in context.systems:
+                return context.systems[text]
+    is_short = len(authority.name) + len(authority.universal) + len(authority.kind) < 200
+    return _remembered_system(authority) if is_short else _system(authority)
+
+
+def _system(authority: Authority) -> str | None:
     uri = universal_uri(authority.universal, authority.kind)
     if uri:
         return uri
@@ -74,6 +81,10 @@ def system_of(authority: Authority, context: Context) -> str | None:
         return kind.system
     name = authority.name or authority.universal
     return f"urn:id:{quote(name, safe='')}" if name else None
+
+
+# The same few authorities stand in every message.
+_remembered_system = lru_cache(maxsize=2048)(_system)
 
 
 def organization_of(authority: Authority, context: Context) -> Json | None:

@@ -1,6 +1,7 @@
 """How converters are called: with a memory of what they gave, and with the field that a problem came from."""
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from mappings.language.converters import Context
@@ -13,6 +14,7 @@ from terminology.issues import Issue
 _CACHE_LIMIT, _SENDER_CACHE_LIMIT = 5_000, 1_000
 # A document in OBX-5 is not worth remembering.
 _KEY_LIMIT = 500
+_NAME_ONLY: tuple[int, Callable[[Any], Any]] = (0, itemgetter(slice(0, 1)))
 # A remembered result: the value, and the notes and made resources that come with it (None: nothing).
 Known = tuple[Any, tuple[tuple[Issue | Unmapped, ...], tuple[tuple[str, tuple[str, ...], Json], ...]] | None]
 
@@ -42,20 +44,23 @@ def cached_call(site: Site, memory: dict[Any, Known]) -> Callable[[Any, Context]
     if converter.reads is not None:
         return _cached_segment_call(site, memory)
 
+    at = (place, label)
+
     def call(value: Any, context: Context) -> Any:
-        if value is None or value == "":
-            return None
         try:
-            key = (context.made.origin, value) if by_sender else value
-            known = memory.get(key)
+            # An empty value is never remembered.
+            known = memory.get((context.made.origin, value) if by_sender else value)
         except TypeError:
             # A block of a JSON body has no hash.
             return function(value, context, *arguments)
         if known is None:
+            if value is None or value == "":
+                return None
+            key = (context.made.origin, value) if by_sender else value
             size = len(value) if isinstance(value, str) else 0
-            known = _remember(memory, key, context, function, value, arguments, (place, label), size, limit)
+            known = _remember(memory, key, context, function, value, arguments, at, size, limit)
         elif known[1] is not None:
-            _repeat(known, context, (place, label))
+            _repeat(known, context, at)
         return known[0]
 
     return call
@@ -65,20 +70,24 @@ def _cached_segment_call(site: Site, memory: dict[Any, Known]) -> Callable[[Any,
     """The same for a converter that takes a whole segment: the fields that it reads are the key."""
     function, arguments, label = site.converter.function, site.arguments, site.label
     reads = site.converter.reads or {}
-    place = str(site.place or label)
+    at = (str(site.place or label), label)
+    # The name is part of the key: two segments may share numbers.
+    getters = {name: (max(numbers), itemgetter(0, *numbers)) for name, numbers in reads.items()}
 
     def call(segment: Any, context: Context) -> Any:
         if segment is None:
             return None
         fields = segment.fields
-        count = len(fields)
-        key = (segment.name, *[fields[n] if n < count else "" for n in reads.get(segment.name, ())])
+        last, getter = getters.get(segment.name, _NAME_ONLY)
+        if last >= len(fields):
+            fields = [*fields, *[""] * (last + 1 - len(fields))]
+        key = getter(fields)
         known = memory.get(key)
         if known is None:
             size = sum(map(len, key))
-            known = _remember(memory, key, context, function, segment, arguments, (place, label), size)
+            known = _remember(memory, key, context, function, segment, arguments, at, size)
         elif known[1] is not None:
-            _repeat(known, context, (place, label))
+            _repeat(known, context, at)
         return known[0]
 
     return call

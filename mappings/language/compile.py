@@ -23,6 +23,7 @@ from mappings.language.measure import measure
 from mappings.language.result import Result, Rule, Unmapped, Write
 from mappings.language.runtime import Binder, message_instant
 from mappings.language.sources import Level, Source, SourceError, open_source
+from mappings.language.specialise import Specialised
 from mappings.language.targets import Checker
 from mappings.language.trace import TracingBinder
 from mappings.language.yaml_tree import Listing, Text, Yaml, plain
@@ -88,7 +89,10 @@ class Map:
             entries = run(root, context)
             trace = binder.leaves(entries) if explain else None
         else:
-            entries = self._runner(context)(root, context)
+            run = self._runner(context)
+            if isinstance(run, Specialised):
+                run = run.choose(record.segments)
+            entries = run(root, context)
             trace = None
         made = context.made
         if made.entries:
@@ -142,6 +146,8 @@ class Map:
             self.tables,
         )
         run = compiled.build(binder)
+        if self.format == "hl7v2":
+            run = Specialised(compiled.generated.code, run, lambda code: _built(code)(binder))
         # Sender and translator are held, so that their ids stay theirs.
         self._binders[key] = ((context.sender, context.translator), run)
         return run
@@ -206,10 +212,15 @@ class Map:
         except SourceError as error:
             where = generator.place or document.place
             raise InvalidInput([problem("HT-MAP-08", where, reason=str(error))]) from None
-        space: dict[str, Any] = {}
-        # The text was generated from parsed and checked lines; no text of the map is in it but as a Python literal.
-        exec(compile(generated.code, f"<map {document.name}>", "exec"), space)  # noqa: S102
-        return _Compiled(source, generated, space["build"], rules)
+        build = _built(compile(generated.code, f"<map {document.name}>", "exec"))
+        return _Compiled(source, generated, build, rules)
+
+
+def _built(code: Any) -> Any:
+    space: dict[str, Any] = {}
+    # The text was generated from parsed and checked lines; no text of the map is in it but as a Python literal.
+    exec(code, space)  # noqa: S102
+    return space["build"]
 
 
 def _once(issues: list[Issue]) -> list[Issue]:
