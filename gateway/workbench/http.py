@@ -27,6 +27,7 @@ from gateway.channels.part import FHIR_JSON, Part, Receive, Reply, json_reply, r
 from gateway.rest.request import Request
 from gateway.workbench.projects import LocalRow, Project
 from gateway.workbench.state import NAMES
+from gateway.workbench.task import to_task
 from terminology.fhirjson import Json, encode
 from terminology.issues import InvalidInput, NotAllowed, NotFound
 from terminology.workbench.suggest import Suggestion
@@ -109,6 +110,8 @@ class CodeRoutes(Part):
                 )
             case ["rows"]:
                 return json_reply(self._rows(project, request))
+            case ["tasks"]:
+                return 200, encode(self._tasks(project, request)), {"Content-Type": FHIR_JSON}
             case ["row"]:
                 return json_reply(self._row(project, needed(request, "code")))
             case ["suggestions"]:
@@ -141,6 +144,19 @@ class CodeRoutes(Part):
         if len(rows) > count:
             answer["after"] = rows[count - 1].local.code
         return answer
+
+    def _tasks(self, project: Project, request: Request) -> Json:
+        """The rows that wait for somebody (or of one `state`) as a Bundle of Tasks."""
+        state = request.param("state")
+        if state is not None and state not in NAMES:
+            raise InvalidInput("HT-CAT-62", name="state", value=state[:40], expected=" | ".join(NAMES))
+        waiting = tuple(name for name in NAMES if name != "approved") if state is None else (state,)
+        rows = self._office.desk.projects.rows(
+            project, waiting, after=request.param("after") or "", limit=max(count_of(request), 1)  # type: ignore[arg-type]  # names of states
+        )  # fmt: skip
+        entries = [{"resource": to_task(project, row)} for row in rows]
+        bundle: Json = {"resourceType": "Bundle", "type": "collection"}
+        return bundle | {"entry": entries} if entries else bundle
 
     def _row(self, project: Project, code: str) -> Json:
         projects = self._office.desk.projects

@@ -266,6 +266,29 @@ class TestCodes:
 
         run(main())
 
+    def test_open_rows_are_tasks(self, tmp_path: Path) -> None:
+        async def work() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+                await client.post("/codes/zy/diagnosis?catalogue=dx", LOCAL, status=201)
+                await client.post("/codes/zy/diagnosis/propose", {"code": "A1", "target": "I10"})
+                bundle = await client.get("/codes/zy/diagnosis/tasks")
+                tasks = {
+                    row["resource"]["identifier"][0]["value"]: row["resource"] for row in bundle["entry"]
+                }
+                assert {code: task["status"] for code, task in tasks.items()} == {
+                    "A1": "in-progress",
+                    "A2": "requested",
+                    "A3": "requested",
+                }
+                assert tasks["A1"]["output"][0]["valueCoding"]["code"] == "I10"
+                await client.post("/codes/zy/diagnosis/approve", {"codes": ["A1"]}, who="乙")
+                done = await client.get("/codes/zy/diagnosis/tasks?state=approved")
+                assert [row["resource"]["status"] for row in done["entry"]] == ["completed"]
+                await client.get("/codes/zy/diagnosis/tasks?state=nonsense", status=400)
+
+        run(work())
+
     def test_what_is_accepted_above_a_cut_waits_for_review(self, tmp_path: Path) -> None:
         async def main() -> None:
             async with asking(tmp_path) as client:
