@@ -13,11 +13,13 @@ from terminology.fhirjson import Json
 def to_attachment(segment: Segment, context: Context) -> Json | None:
     """An OBX of type ED or RP → Attachment: source ^ type ^ subtype ^ encoding ^ data, pointer ^ application ^ type ^ subtype."""
     kind = segment.raw(2).strip().upper()
+    if kind not in ("ED", "RP"):
+        return None
     value = next((text for text in segment.repetitions(5) if text), "")
     title = (concept_of(context.components(segment.raw(3)), context) or {}).get("text")
     if kind == "ED":
         return _attached(context.components(value), title)
-    if kind == "RP" and value:
+    if value:
         parts = [*(part.strip() for part in context.components(value)), *[""] * 4]
         return filled({"contentType": _media(parts[2], parts[3]), "url": parts[0], "title": title})
     return None
