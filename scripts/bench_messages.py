@@ -25,16 +25,17 @@ ITEMS = (
 )  # fmt: skip
 
 
-def message(number: int, results: int) -> bytes:
-    chance = random.Random(number)
+def message(number: int, results: int, per_patient: int = 1) -> bytes:
+    person = number // per_patient
+    chance = random.Random(person)
     name = (
         chance.choice("张王李赵刘陈杨黄周吴")
         + "^"
         + "".join(chance.choice("伟芳娜敏静丽强磊军洋") for _ in range(2))
     )
     lines = [
-        f"MSH|^~\\&|LIS|H{number % 4}|GW|HT|2026031510{number // 60 % 60:02}{number % 60:02}||ORU^R01^ORU_R01|M{number:08}|P|2.4||||||GB18030",
-        f"PID|1||P{number:08}^^^H{number % 4}^MR||{name}||19{chance.randrange(40, 99)}0101|{chance.choice('MF')}",
+        f"MSH|^~\\&|LIS|H{person % 4}|GW|HT|2026031510{number // 60 % 60:02}{number % 60:02}||ORU^R01^ORU_R01|M{number:08}|P|2.4||||||GB18030",
+        f"PID|1||P{person:08}^^^H{person % 4}^MR||{name}||19{chance.randrange(40, 99)}0101|{chance.choice('MF')}",
         f"OBR|1|REQ{number:08}^HIS|LAB{number:08}^LIS|XCG^血常规|||20260315081500|||||||||李建国||||||20260315103000|||F",
         *(
             f"OBX|{row}|NM|{ITEMS[row % len(ITEMS)].replace('^', f'{row}^', 1)}|||F"
@@ -86,7 +87,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def bench_messages(count: int, results: int, connections: int, window: int) -> None:
+def bench_messages(count: int, results: int, connections: int, window: int, per_patient: int = 1) -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable,
@@ -108,7 +109,7 @@ def bench_messages(count: int, results: int, connections: int, window: int) -> N
         try:
             assert server.stdout is not None
             told = json.loads(b"".join(iter(server.stdout.readline, b"}\n")) + b"}")
-            rows = [message(number, results) for number in range(count + 200)]
+            rows = [message(number, results, per_patient) for number in range(count + 200)]
             asyncio.run(measure(told["url"], told["mllp_port"], rows[:200], connections, window))
             before = cpu_seconds(server.pid)
             door, way = asyncio.run(measure(told["url"], told["mllp_port"], rows[200:], connections, window))
@@ -118,7 +119,9 @@ def bench_messages(count: int, results: int, connections: int, window: int) -> N
         finally:
             server.terminate()
             server.wait(30)
-    print(f"{count} messages of {len(rows[0]):,} bytes, {results} OBX, {connections} connections × {window}")
+    print(
+        f"{count} messages of {len(rows[0]):,} bytes, {results} OBX, {per_patient} a patient, {connections} connections × {window}"
+    )
     print(f"ready in                 {told['ready_seconds']:8.2f} s")
     print(f"MLLP in → durable ACK    {door:8,.0f} messages/s   (bar 1,000)")
     print(f"MLLP in → stored         {way:8,.0f} messages/s   (bar   300)")
@@ -134,8 +137,9 @@ def main() -> None:
     parser.add_argument("--results", type=int, default=6)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--window", type=int, default=32)
+    parser.add_argument("--per-patient", type=int, default=1, help="messages of one patient")
     chosen = parser.parse_args()
-    bench_messages(chosen.messages, chosen.results, chosen.connections, chosen.window)
+    bench_messages(chosen.messages, chosen.results, chosen.connections, chosen.window, chosen.per_patient)
 
 
 if __name__ == "__main__":
