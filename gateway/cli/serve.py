@@ -1,7 +1,6 @@
 """`hutong serve`: run the gateway in the foreground."""
 
 import asyncio
-import gc
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ import typer
 
 from gateway.catalogues.place import has_snapshots
 from gateway.cli.speech import print_json, say, styled
+from gateway.interpreter import settle, share_time
 from gateway.logs import configure
 from gateway.settings import Settings, load_settings
 
@@ -48,8 +48,7 @@ def serve(
         insecure=insecure or None,
     )
     configure(settings.log_level, settings.log_format)
-    # The event loop and the writer threads change places often: 5 ms of the default is many requests' time.
-    sys.setswitchinterval(0.001)
+    share_time()
     from gateway.serve import serve as run
 
     def ready(gateway: Any, url: str) -> None:
@@ -66,11 +65,7 @@ def serve(
         else:
             print(_greeting(url, gateway.mllp_port, settings, seconds))
         sys.stdout.flush()
-        # What start-up made stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        # A message makes hundreds of small trees without cycles: looking at them every 700 objects finds nothing.
-        gc.set_threshold(20_000, 20, 50)
+        settle()
 
     run_loop(run(settings, ready=ready))
 

@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from terminology.fhirjson import Json
-
 CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{1,40}\?.+", re.ASCII | re.DOTALL)
 MAYBE_CONDITIONAL = re.compile(rb"""["'][A-Z][A-Za-z]{1,40}(?:\?|&#)""")
 RESTFUL = re.compile(
@@ -19,7 +17,9 @@ LINK = re.compile(r"""(\s(?:href|src)\s*=\s*)(["'])(.*?)\2""", re.DOTALL)
 
 def may_be_conditional(body: bytes) -> bool:
     """Tell whether a Bundle's text may hold a conditional reference; False spares the walk through its resources."""
-    return b"\\u00" in body or MAYBE_CONDITIONAL.search(body) is not None
+    if b"\\u00" in body:
+        return True
+    return (b"?" in body or b"&#" in body) and MAYBE_CONDITIONAL.search(body) is not None
 
 
 def conditional_references(node: Any) -> Iterator[str]:
@@ -42,29 +42,29 @@ def rewrite(node: Any, replacement: Callable[[str], str | None]) -> Any:
     http.html#trules: references, elements of type uri, url, oid and uuid, and href and src in narrative. Identifier
     values and the like are strings, no links; they stay.
     """
-    if type(node) is dict:
-        fresh: Json = {}
-        for key, value in node.items():
-            if type(value) is str:
-                if key == "div":
-                    fresh[key] = _narrative(value, replacement)
-                elif key != "value" and (":" in value or key == "reference"):
-                    fresh[key] = replacement(value) or value
-                else:
-                    fresh[key] = value
-            elif type(value) is dict or type(value) is list:
-                fresh[key] = rewrite(value, replacement)
-            else:
-                fresh[key] = value
-        return fresh
-    return [
-        rewrite(item, replacement)
-        if type(item) is dict or type(item) is list
-        else (replacement(item) or item)
-        if type(item) is str and ":" in item
-        else item
-        for item in node
-    ]
+    # Most of a tree holds no such link; what stays as it is is not copied.
+    fresh: Any = None
+    for key, value in node.items() if type(node) is dict else enumerate(node):
+        kind = type(value)
+        if kind is str:
+            target = _target(key, value, replacement)
+        elif kind is dict or kind is list:
+            target = rewrite(value, replacement)
+        else:
+            continue
+        if target is not value:
+            fresh = node.copy() if fresh is None else fresh
+            fresh[key] = target
+    return node if fresh is None else fresh
+
+
+def _target(key: str | int, value: str, replacement: Callable[[str], str | None]) -> str:
+    """Return what takes the place of a string at a key of an object, or a place in an array."""
+    if key == "div":
+        return _narrative(value, replacement)
+    if key != "value" and (":" in value or key == "reference"):
+        return replacement(value) or value
+    return value
 
 
 def full_reference(reference: str, full_url: str) -> str | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from gateway.rest.request import Request
 from gateway.store.protocol import Version
@@ -30,6 +31,7 @@ def version_headers(version: Version) -> dict[str, str]:
     return {"ETag": f'W/"{version.version}"', "Last-Modified": http_date(version.last_updated)}
 
 
+@lru_cache(maxsize=1024)
 def http_date(instant: datetime) -> str:
     """Return the RFC 9110 form of an instant, whole seconds."""
     return format_datetime(instant.astimezone(UTC), usegmt=True)

@@ -5,6 +5,7 @@ A quantity in UCUM units is compared after normalisation: 5400 umol/L is found b
 
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from gateway.search.escape import split, unescape
@@ -110,6 +111,7 @@ def read_sampled(value: Any) -> Iterator[tuple[float, float, str, str, str]]:
         yield from read_quantity(value.get("origin"))
 
 
+@lru_cache(maxsize=16384)
 def base_value(low: float, high: float, system: str, code: str) -> tuple[float, float, str]:
     """Return the interval in UCUM base units, ("" as unit) when it has none."""
     if system != UCUM or not code:

@@ -44,14 +44,13 @@ def stamped(resource: Json, version: int, instant: str) -> bytes:
     kept = (
         {name: value for name, value in meta.items() if name not in STAMPS} if isinstance(meta, dict) else {}
     )
-    head = {"resourceType": resource["resourceType"], "id": resource["id"]}
-    return encode(
-        head
-        | {"meta": {"versionId": str(version), "lastUpdated": instant, **kept}}
-        | {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
-    )
+    stamped = HEAD | resource
+    stamped["meta"] = {"versionId": str(version), "lastUpdated": instant, **kept}
+    return encode(stamped)
 
 
+# These come first, whatever the order in which they were sent.
+HEAD: Json = {"resourceType": None, "id": None, "meta": None}
 STAMPS = ("versionId", "lastUpdated", "_versionId", "_lastUpdated")
 
 

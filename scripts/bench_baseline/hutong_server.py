@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal, cast
 
+from gateway.interpreter import settle, share_time
 from gateway.operations.registry import ROWS, Operations
 from gateway.rest.asgi import Rest
 from gateway.rest.context import Context
@@ -20,3 +21,5 @@ app = Rest(
         jobs=Jobs(),
     )
 )
+share_time()
+settle()
