@@ -21,6 +21,9 @@ from mappings.language.converters import Context, converter
 from terminology.fhirjson import Json
 from terminology.issues import UnmappableMessage
 
+# v2-0203 codes under which senders write a resident's number; without an authority its check digit decides.
+NATIONAL = frozenset(("", "SS", "SB", "NI", "ID"))
+
 
 @converter("cx", returns="Identifier[]", by_sender=True)
 def to_identifiers(value: str, context: Context, code: str = "") -> list[Json] | None:
@@ -36,7 +39,7 @@ def to_identifiers(value: str, context: Context, code: str = "") -> list[Json] |
     kind_code = parts[4].strip() or code
     system = system_of(authority, context)
     kind = kind_of(system=system, words=(kind_code, authority.name))
-    if kind is None and system is None and (kind_code in ("", "SS", "SB") or kind_code == code):
+    if kind is None and system is None and (kind_code in NATIONAL or kind_code == code):
         # A number without any authority that passes the check of a resident's number is one.
         found = KINDS["resident"]
         kind, kind_code = (

@@ -166,7 +166,7 @@ class TestIdentifiers:
         assert convert("cx", "1^^^&not an oid&ISO")[0]["system"] == "urn:id:not%20an%20oid"
 
     def test_a_resident_number_is_known_by_its_type_or_by_itself(self):
-        for value in ("11010519491231002x^^^^身份证", "11010519491231002X"):
+        for value in ("11010519491231002x^^^^身份证", "11010519491231002X", "11010519491231002X^^^^NI"):
             found = convert("cx", value)[0]
             assert (found["system"], found["value"]) == ("urn:oid:2.16.156.10011.1.3", "11010519491231002X")
 
