@@ -7,13 +7,25 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\]\((?!https?:|#|/)([^)#\s]+)")
-OURS = [ROOT / "README.md", ROOT / "docs" / "README.md", *sorted((ROOT / "docs" / "operations").glob("*.md"))]
+OURS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE_SPAN = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+
+
+def links(page: Path) -> list[str]:
+    """Return the relative links of a page, without what only looks like one in code."""
+    return LINK.findall(CODE_SPAN.sub("", page.read_text("utf-8")))
 
 
 @pytest.mark.parametrize("page", OURS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    broken = [link for link in LINK.findall(page.read_text("utf-8")) if not (page.parent / link).exists()]
+    broken = [link for link in links(page) if not (page.parent / link).exists()]
     assert broken == []
+
+
+def test_every_page_is_linked_from_another() -> None:
+    linked = {(page.parent / link).resolve() for page in OURS for link in links(page) if link.endswith(".md")}
+    pages = {page.resolve() for page in (ROOT / "docs").rglob("*.md")}
+    assert sorted(str(page.relative_to(ROOT)) for page in pages - linked) == []
 
 
 def test_the_index_names_every_folder_of_pages() -> None:
