@@ -23,9 +23,6 @@ IMAGING_CATEGORIES = frozenset(
     {"RAD", "IMG", "RX", "CT", "NMR", "MR", "CUS", "OUS", "RUS", "VUS", "NMS", "imaging"}
 )
 """v2-0074 sections of imaging, and the Observation category."""
-LABORATORY_CATEGORIES = frozenset(
-    {"LAB", "laboratory", "HM", "CH", "MB", "SR", "BLB", "IMM", "TX", "CG", "PHY", "VR", "MYC", "PAR"}
-)
 ECG_CATEGORIES = frozenset({"EC", "ECG", "EKG"})
 ECG_CODES = frozenset({"11524-6", "34534-8", "8601-7", "131328"})
 ECG_LEADS = 12

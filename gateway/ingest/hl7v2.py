@@ -23,7 +23,6 @@ ABOUT_A_PATIENT = frozenset(
     {"ADT", "BAR", "DFT", "MDM", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "PPR", "RDE", "REF", "VXU"}
 )
 NEVER_DECODED = "HT-V2-10"
-BIG = 64 * 1024
 
 _HEADER_LINE = re.compile(rb"[\r\n]")
 

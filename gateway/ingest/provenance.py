@@ -14,7 +14,6 @@ from terminology.fhirjson import Json
 
 EXTENSION = f"{CANONICAL}/StructureDefinition"
 MESSAGE_SYSTEM = "urn:hutong:message"
-CONTROL_ID = f"{CANONICAL}/sid/message-control-id"
 TARGETS = 1_000
 
 

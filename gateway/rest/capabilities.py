@@ -38,7 +38,6 @@ PATCHES = (
     "application/fhir+xml",
 )
 COMPARTMENTS = ("Patient", "Encounter", "RelatedPerson", "Practitioner", "Device")
-ZONE = "+08:00"
 
 # What terminology clients ask before they use a server (https://hl7.org/fhir/uv/tx-ecosystem/).
 FEATURE = "http://hl7.org/fhir/uv/application-feature/StructureDefinition/feature"

@@ -26,8 +26,6 @@ GRAMMAR = re.compile(
     re.ASCII,
 )
 
-OPS: tuple[Op, ...] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
-
 
 @lru_cache(maxsize=16384)
 def date_range(value: str, offset_minutes: int = 480) -> tuple[int, int]:

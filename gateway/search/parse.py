@@ -5,7 +5,6 @@ known parameter with a value or modifier that cannot be honoured is refused alwa
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from time import time_ns
 from typing import Protocol
@@ -234,8 +233,3 @@ class _Reader:
                 condition: Condition = inside[0] if len(inside) == 1 else AnyOf(tuple(inside))
                 alternatives.append(condition if len(types) == 1 else All((Kind((kind,)), condition)))
         self.where.append(alternatives[0] if len(alternatives) == 1 else AnyOf(tuple(alternatives)))
-
-
-def replace_count(query: Query, count: int) -> Query:
-    """Return the same search with another page size."""
-    return replace(query, count=count)

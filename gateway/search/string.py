@@ -12,7 +12,6 @@ from terminology.hanzi import fold
 from terminology.issues import InvalidInput
 
 MODES = {"": "prefix", "exact": "exact", "contains": "contains"}
-PINYIN_PATH = "name.pinyin"
 ADDRESS_PARTS = ("text", "city", "district", "state", "postalCode", "country")
 
 
