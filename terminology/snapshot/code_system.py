@@ -1,7 +1,7 @@
 """A snapshot as the provider that the terminology operations ask (`terminology.code_system.CodeSystem`)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class SnapshotCodeSystem:
         self.snapshot = Snapshot(path)
         self.resource: Json = self.snapshot.meta["resource"]
         self.designations = lru_cache(maxsize=4096)(self._designations)
+        self.properties = lru_cache(maxsize=4096)(self._properties)
         self._selections: dict[Filter, ArraySelection] = {}
         self._types = {row["code"]: row["type"] for row in self.resource.get("property") or ()}
 
@@ -118,7 +119,7 @@ class SnapshotCodeSystem:
     def _language(self) -> Language | None:
         return known(self.language)
 
-    def properties(self, ordinal: int) -> Sequence[Json]:
+    def _properties(self, ordinal: int) -> Sequence[Json]:
         return [
             {"code": code, self._key(code, value): value} for code, value in self.snapshot.properties(ordinal)
         ]
@@ -130,8 +131,12 @@ class SnapshotCodeSystem:
 
     def property_texts(self, ordinal: int, role: str, *codes: str) -> list[str]:
         """Return the values of the property of a standard role."""
-        names = {role, *codes}
-        return [text_of(row) for row in self.properties(ordinal) if row["code"] in names]
+        rows = (
+            {self._key(code, value): value}
+            for code in (role, *codes)
+            for value in self.snapshot.values(ordinal, code)
+        )
+        return [text_of(row) for row in rows]
 
     def extensions(self, ordinal: int) -> Sequence[Json]:
         return self.snapshot.carried(ordinal).get("extension") or ()
@@ -238,6 +243,9 @@ class Found(Sequence[int]):
 
     def __len__(self) -> int:
         return len(self._ordinals)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._ordinals.tolist())
 
     def __getitem__(self, at: Any) -> Any:
         return self._ordinals[at].tolist() if isinstance(at, slice) else int(self._ordinals[at])

@@ -90,12 +90,20 @@ class Snapshot:
 
     def properties(self, ordinal: int) -> Iterator[tuple[str, Any]]:
         """Yield (code, JSON value) pairs; those of one code in their order."""
-        for code, number in self._columns.items():
-            holders = self._arrays[f"p{number}_ord"]
-            # Holders are written in the order of the catalogue, hence sorted.
-            begin, end = np.searchsorted(holders, ordinal), np.searchsorted(holders, ordinal, "right")
-            for at in range(int(begin), int(end)):
-                yield code, decode(self._bytes(f"p{number}_value", int(self._arrays[f"p{number}_val"][at])))
+        for code in self._columns:
+            for value in self.values(ordinal, code):
+                yield code, value
+
+    def values(self, ordinal: int, code: str) -> list[Any]:
+        """Return the values of one property of a concept."""
+        number = self._columns.get(code)
+        if number is None:
+            return []
+        # Holders are written in the order of the catalogue, hence sorted.
+        holders = self._arrays[f"p{number}_ord"]
+        begin, end = int(holders.searchsorted(ordinal)), int(holders.searchsorted(ordinal, "right"))
+        table = self._arrays[f"p{number}_val"]
+        return [decode(self._bytes(f"p{number}_value", int(table[at]))) for at in range(begin, end)]
 
     def with_property(self, code: str, value: Any) -> Ordinals:
         """Return the sorted ordinals whose property `code` has exactly `value`."""
