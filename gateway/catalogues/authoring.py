@@ -11,10 +11,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 
 from gateway.catalogues.change_set import ChangeSet, State, check_transition
+from gateway.catalogues.database import open_database, transaction
 from terminology.catalogue.diff import Diff, diff
 from terminology.catalogue.row import Row, from_content
 from terminology.fhirjson import decode, encode
@@ -72,10 +72,7 @@ class Catalogues:
     def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
         """Open or create the database; `now` gives the time with zone."""
         self._now = now
-        self._db = apsw.Connection(str(path))
-        self._db.set_busy_timeout(10_000)
-        self._db.execute("pragma journal_mode=wal; pragma synchronous=full")
-        self._db.execute(SCHEMA)
+        self._db = open_database(path, SCHEMA)
 
     def close(self) -> None:
         self._db.close()
@@ -382,17 +379,12 @@ class Catalogues:
 
     @contextmanager
     def _transaction(self, who: str, action: str, subject: str, detail: dict[str, Any]) -> Iterator[None]:
-        self._db.execute("begin immediate")
-        try:
+        with transaction(self._db):
             yield
             self._db.execute(
                 "insert into audit(at, who, action, subject, detail) values(?,?,?,?,?)",
                 (self._now().isoformat(), who, action, subject, msgspec.json.encode(detail)),
             )
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
 
 
 def _version(row: Any) -> PublishedVersion:

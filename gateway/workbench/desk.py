@@ -62,7 +62,7 @@ class Desk:
 
     def suggest(self, project: Project, row: LocalRow, limit: int = 5) -> list[Suggestion]:
         """Return suggestions for one row, the likeliest first."""
-        return self._suggester(project, len(self.projects.approved_pairs(project.domain))).suggest(
+        return self._suggester(project, self.projects.approved_count(project.domain)).suggest(
             row.local, limit
         )
 

@@ -7,8 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import apsw
-
+from gateway.catalogues.database import open_database, transaction
 from gateway.workbench.state import (
     OPEN_TO_PROPOSALS,
     RELATIONSHIPS,
@@ -44,6 +43,11 @@ create table if not exists step(
 """
 
 
+# Whose mappings teach: of any member, decided by a second person, and the same thing.
+APPROVED = """from local_row join project on project.id=local_row.project
+  where domain=? and state='approved' and target is not null and relationship in ('equal', 'equivalent')"""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """`source`: canonical of the member's local code system; `version`: of the catalogue that targets are taken from."""
@@ -75,10 +79,7 @@ class Projects:
 
     def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._db = apsw.Connection(str(path))
-        self._db.set_busy_timeout(10_000)
-        self._db.execute("pragma journal_mode=wal; pragma synchronous=full")
-        self._db.execute(SCHEMA)
+        self._db = open_database(path, SCHEMA)
 
     def close(self) -> None:
         self._db.close()
@@ -255,12 +256,12 @@ class Projects:
 
     def approved_pairs(self, domain: str) -> list[tuple[Local, str]]:
         """Return what was approved in a domain by any member: what the next suggestions learn from."""
-        rows = self._db.execute(
-            "select code, name, strength, maker, target from local_row join project on project.id=local_row.project"
-            " where domain=? and state='approved' and target is not null and relationship in ('equal', 'equivalent')",
-            (domain,),
-        )
+        rows = self._db.execute(f"select code, name, strength, maker, target {APPROVED}", (domain,))
         return [(Local(code, name, strength, maker), target) for code, name, strength, maker, target in rows]
+
+    def approved_count(self, domain: str) -> int:
+        """Return how many pairs `approved_pairs` has, without reading them."""
+        return int(self._one(f"select count(*) {APPROVED}", (domain,))[0])
 
     def aimed_at(self, catalogue: str, targets: Collection[str]) -> list[tuple[str, str, str, str]]:
         """Return (member, domain, local code, target) of the mappings that aim at one of these codes of a catalogue."""
@@ -350,8 +351,7 @@ class Projects:
     def _step(
         self, project: Project, code: str, who: str, action: str, detail: dict[str, Any]
     ) -> Iterator[None]:
-        self._db.execute("begin immediate")
-        try:
+        with transaction(self._db):
             yield
             self._db.execute(
                 "insert into step(project, code, at, who, action, detail) values(?,?,?,?,?,?)",
@@ -364,10 +364,6 @@ class Projects:
                     encode({key: value for key, value in detail.items() if value is not None}),
                 ),
             )
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
 
 
 def _local_row(row: Any) -> LocalRow:

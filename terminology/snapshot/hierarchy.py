@@ -19,14 +19,9 @@ def build(parents: Sequence[Sequence[int]]) -> dict[str, Array]:
     enter[a] <= enter[b] < exit[a]) and `preorder`; a poly-hierarchy adds `anc_off, anc` and `desc_off, desc`
     (strict, sorted). Raises CyclicHierarchy when a concept is above itself.
     """
-    count = len(parents)
     order = topological(parents)
-    arrays = _table("par", parents)
-    children: list[list[int]] = [[] for _ in range(count)]
-    for ordinal, above in enumerate(parents):
-        for parent in above:
-            children[parent].append(ordinal)
-    arrays |= _table("child", children)
+    children = _children(parents)
+    arrays = _table("par", parents) | _table("child", children)
     if all(len(above) <= 1 for above in parents):
         return arrays | _intervals(parents, children)
     return arrays | _closure(parents, order)
@@ -35,10 +30,7 @@ def build(parents: Sequence[Sequence[int]]) -> dict[str, Array]:
 def topological(parents: Sequence[Sequence[int]]) -> list[int]:
     """Return the ordinals, every parent before its children; raises CyclicHierarchy."""
     waiting = [len(above) for above in parents]
-    children: list[list[int]] = [[] for _ in parents]
-    for ordinal, above in enumerate(parents):
-        for parent in above:
-            children[parent].append(ordinal)
+    children = _children(parents)
     order = [ordinal for ordinal, number in enumerate(waiting) if number == 0]
     for ordinal in order:
         for child in children[ordinal]:
@@ -48,6 +40,14 @@ def topological(parents: Sequence[Sequence[int]]) -> list[int]:
     if len(order) < len(parents):
         raise CyclicHierarchy(next(ordinal for ordinal, number in enumerate(waiting) if number))
     return order
+
+
+def _children(parents: Sequence[Sequence[int]]) -> list[list[int]]:
+    children: list[list[int]] = [[] for _ in parents]
+    for ordinal, above in enumerate(parents):
+        for parent in above:
+            children[parent].append(ordinal)
+    return children
 
 
 class CyclicHierarchy(Exception):
