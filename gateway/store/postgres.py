@@ -10,7 +10,6 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from gateway.search.query import Query
 from gateway.search.sql import DELETED, FOREVER
 from gateway.search.values import Index
 from gateway.store import stamp
+from gateway.store.job import Job
 from gateway.store.postgres_writer import COLUMNS, METHODS, Writer
 from gateway.store.protocol import Commit, GuardFailed, OutboxRow, Put, Reindex, SearchPage, Version
 from gateway.store.schema import VERSION, postgres_tables
@@ -54,20 +54,7 @@ SETTINGS = {
 }
 
 
-@dataclass(slots=True)
-class _Job:
-    run: Callable[[Writer], Awaitable[Any]]
-    future: "asyncio.Future[Any]"
-    result: Any = None
-    error: BaseException | None = None
-
-    def deliver(self) -> None:
-        if self.future.cancelled():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
+_Job = Job[Callable[[Writer], Awaitable[Any]]]
 
 
 class PostgresStore:

@@ -9,7 +9,6 @@ import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from gateway.search.posted import Posted
 from gateway.search.query import Query
 from gateway.search.values import Index
 from gateway.store import stamp
+from gateway.store.job import Job
 from gateway.store.protocol import Commit, OutboxRow, Put, Reindex, SearchPage, Version
 from gateway.store.schema import SQLITE_ONLY, TABLES, VERSION
 from gateway.store.sqlite_writer import METHODS, Writer, fetch, full_body
@@ -51,23 +51,7 @@ CHECKPOINT_SECONDS = 1.0
 HISTORY_CHUNK = 200
 
 
-@dataclass(slots=True)
-class _Job:
-    """Something for the writer thread; its answer goes to the future's loop."""
-
-    run: Callable[["Writer"], Any]
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
-    result: Any = field(default=None)
-    error: BaseException | None = None
-
-    def deliver(self) -> None:
-        if self.future.cancelled():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
+_Job = Job[Callable[["Writer"], Any]]
 
 
 class SqliteStore:
@@ -175,7 +159,7 @@ class SqliteStore:
             raise Unavailable("HT-STORE-03")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Job(run, loop, future))
+        self._queue.put(_Job(run, future))
         return await future
 
     def _write(self) -> None:
@@ -193,9 +177,9 @@ class SqliteStore:
                 else:
                     batch.append(more)
             self._transact(batch)
-            loops = {id(one.loop): one.loop for one in batch}
+            loops = {id(loop): loop for loop in (one.future.get_loop() for one in batch)}
             for key, loop in loops.items():
-                mine = [one for one in batch if id(one.loop) == key]
+                mine = [one for one in batch if id(one.future.get_loop()) == key]
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_deliver, mine)
             if ends:
