@@ -23,6 +23,7 @@ from gateway.lock import DataLock
 from gateway.metrics import Metrics
 from gateway.operations.registry import ROWS, Operations
 from gateway.operations.terminology_library import NoticingStore, TerminologyLibrary
+from gateway.recognition.watch import RecognitionStore
 from gateway.rest import context as rest
 from gateway.rest.api_docs import ApiDocs
 from gateway.rest.asgi import Rest
@@ -57,6 +58,7 @@ class Gateway:
     maps: Maps
     office: Office
     started: float
+    recognition: RecognitionStore
     mllp_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
 
@@ -82,6 +84,7 @@ class Gateway:
         if self.mllp is not None:
             await self.mllp.stop(seconds=DRAIN_SECONDS)
         await self.intake.close()
+        await self.recognition.stop()
         if self.upkeep is not None:
             self.upkeep.cancel()
             await asyncio.wait([self.upkeep])
@@ -112,7 +115,8 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     catalogues = CatalogueLibrary(snapshot_folder(settings), today=lambda: datetime.now(settings.zone).date())
     # What is posted takes effect with its commit; published catalogues answer after it, FHIR's own last.
     library = TerminologyLibrary(stored, catalogues, is_noticed=True)
-    store: Store = NoticingStore(stored, library.notice)
+    watched = RecognitionStore(NoticingStore(stored, library.notice))
+    store: Store = watched
     journal = Journal(
         settings.data,
         control_id_reuse_hours=settings.control_id_reuse_hours,
@@ -159,7 +163,11 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "codes": Later(lambda: _code_routes(office, published)),
     }
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
-    return Gateway(settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started)
+    if settings.recognition_reminders:
+        watched.start(context)
+    return Gateway(
+        settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched
+    )
 
 
 def _packs(settings: Settings) -> "PackLibrary | None":

@@ -148,6 +148,11 @@ class Settings:
         "互认规则包目录（逐项覆盖自带的规则包）。",
         "Folder of recognition packs (overriding the built-in one item by item).",
     )
+    recognition_reminders: bool = setting(
+        True,
+        "就诊和开单时生成互认提醒（Communication）。",
+        "Make recognition reminders (Communication) at visits and orders.",
+    )
     control_id_reuse_hours: float = setting(
         24.0,
         "同一来源多久之后允许以相同的 MSH-10 发送另一内容（有些设备每天从 1 计数）。",

@@ -1,35 +1,82 @@
 """Patient/[id]/$recognition-decision: accept, reject with a reason, revoke, viewed (docs/recognition.md)."""
 
+from dataclasses import replace
 from typing import Any
 
 from conformance.recognition.moment import read_instant
+from conformance.recognition.names import MARK
+from conformance.recognition.record import code_value, extension, references
+from conformance.recognition.rules.report import DECISION_CODE
 from gateway.operations.parameters import Inputs, read_inputs
 from gateway.operations.recognize import library
 from gateway.recognition.decision import ACTIONS, Decision, check_reason, to_resources
+from gateway.recognition.remind import told
 from gateway.rest.context import Context
 from gateway.rest.read import current
 from gateway.rest.request import Request
 from gateway.rest.response import Response
+from gateway.search.parse import parse
 from gateway.store.protocol import Commit, Put, Version
-from terminology.fhirjson import decode_resource
+from terminology.fhirjson import Json, decode_resource
 from terminology.issues import BusinessRule, InvalidInput, Issue, NotFound
 
 
 async def decide(request: Request, context: Context) -> Response:
-    """Keep the decision as Task, DetectedIssue and Provenance in one transaction; answer the Task (201)."""
+    """Keep the decision as Task, DetectedIssue and Provenance in one transaction; answer the Task (201).
+
+    A decision that a correction had opened again is that Task's next version (200).
+    """
     patient = await current(request, context)
     inputs = read_inputs(request, context)
     decision = await _decision(inputs, f"Patient/{patient.id}", context)
+    return await keep(decision, patient, context)
+
+
+async def keep(decision: Decision, patient: Version, context: Context) -> Response:
+    """Check a decision and write it; raises InvalidResource (reason), BusinessRule (somebody else's result)."""
     packs = library(context).at(decision.at)
     check_reason(decision, packs)
-    await _check_belongs(decision, patient, context)
-    resources = to_resources(decision, packs, (context.new_id(), context.new_id(), context.new_id()))
-    [version, *_] = await context.store.commit(
-        Commit([Put(resource, expected=0, method="POST") for resource in resources])
+    result = await _check_belongs(decision, patient, context)
+    decision = replace(
+        decision,
+        source=next(
+            (held for held in references(result, "performer") if held.startswith("Organization/")), None
+        ),
+        mark=code_value(extension(result, MARK)),
     )
+    opened = await _opened(decision, context)
+    ids = (opened.id if opened is not None else context.new_id(), context.new_id(), context.new_id())
+    task, *others = to_resources(decision, packs, ids)
+    number = opened.version if opened is not None else 0
+    changes = [Put(task, expected=number, method="PUT" if opened is not None else "POST")]
+    changes += [Put(resource, expected=0, method="POST") for resource in others]
+    outbox = told(task, reason=decision.action, at=decision.at, version=number + 1)
+    if decision.source:
+        outbox.payload["receivers"] = list(dict.fromkeys([*outbox.payload["receivers"], decision.source]))
+    [version, *_] = await context.store.commit(Commit(changes, outbox=[outbox]))
     assert version is not None
     assert version.body is not None
-    return Response(201, decode_resource(version.body))
+    return Response(200 if opened is not None else 201, decode_resource(version.body))
+
+
+async def _opened(decision: Decision, context: Context) -> Version | None:
+    """Return the Task in which a correction asks for this very decision again, if one waits."""
+    query = parse(
+        "Task",
+        [
+            ("code", DECISION_CODE),
+            ("focus", decision.result.partition("/_history/")[0]),
+            ("status", "requested"),
+        ],
+        strict=True,
+        parameters=context.parameters,
+    )
+    for version in (await context.store.search(query)).matches:
+        task = decode_resource(version.body or b"{}")
+        is_same_order = next(iter(references(task, "basedOn")), None) == decision.order
+        if is_same_order and next(iter(references(task, "owner")), None) == decision.organization:
+            return version
+    return None
 
 
 async def _decision(inputs: Inputs, patient: str, context: Context) -> Decision:
@@ -70,17 +117,35 @@ async def _decision(inputs: Inputs, patient: str, context: Context) -> Decision:
         result=await _versioned(str(result), context),
         action=action,
         at=at,
-        order=_reference(inputs.one("order")),
+        order=_plain(inputs.one("order")),
         reason=inputs.one("reason") if isinstance(inputs.one("reason"), dict) else None,
         note=str(note) if note else None,
-        practitioner=_reference(inputs.one("practitioner")),
-        organization=_reference(inputs.one("organization")),
+        practitioner=_plain(inputs.one("practitioner")),
+        organization=_plain(inputs.one("organization")),
+        encounter=await _encounter(inputs, context),
     )
 
 
 def _reference(value: Any) -> str | None:
     text = value.get("reference") if isinstance(value, dict) else value
     return text if isinstance(text, str) and "/" in text else None
+
+
+def _plain(value: Any) -> str | None:
+    """Return a reference without base and version; only the result's version means something here."""
+    found = _reference(value)
+    return "/".join(found.partition("/_history/")[0].split("/")[-2:]) if found else None
+
+
+async def _encounter(inputs: Inputs, context: Context) -> str | None:
+    """Return the visit of a decision: the one given, else that of the order."""
+    given, order = _plain(inputs.one("encounter")), _plain(inputs.one("order"))
+    if given is not None or order is None:
+        return given
+    found = await context.store.read("ServiceRequest", order.rpartition("/")[2])
+    if found is None or found.body is None:
+        return None
+    return next(iter(references(decode_resource(found.body), "encounter")), None)
 
 
 async def _versioned(reference: str, context: Context) -> str:
@@ -98,13 +163,14 @@ async def _versioned(reference: str, context: Context) -> str:
     return f"{kind}/{id}/_history/{version or found.version}"
 
 
-async def _check_belongs(decision: Decision, patient: Version, context: Context) -> None:
-    """A decision about a result of somebody else is a slip of the caller (HT-MR-12); linked records are one person."""
+async def _check_belongs(decision: Decision, patient: Version, context: Context) -> Json:
+    """Return the result. A decision about a result of somebody else is a slip of the caller (HT-MR-12); linked records are one person."""
     kind, id = decision.result.split("/")[:2]
     result = await context.store.read(kind, id)
     assert result is not None
     assert result.body is not None
-    subject = (decode_resource(result.body).get("subject") or {}).get("reference", "")
+    found = decode_resource(result.body)
+    subject = (found.get("subject") or {}).get("reference", "")
     held = decode_resource(patient.body or b"{}")
     linked = [link["other"].get("reference") for link in held.get("link") or () if "other" in link]
     own = [row.get("value") for row in held.get("identifier") or ()]
@@ -117,3 +183,4 @@ async def _check_belongs(decision: Decision, patient: Version, context: Context)
         )
         if not set(own) & set(numbers):
             raise BusinessRule("HT-MR-12", result=decision.result, patient=decision.patient)
+    return found

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/measure-operation-evaluate-measure.html
 from decimal import Decimal
 
 from conformance.recognition import Packs
+from conformance.recognition.record import references
 from gateway.operations.parameters import read_inputs
 from gateway.operations.recognize import library
 from gateway.recognition.statistics import Decided, decided, to_measure_report
@@ -54,9 +55,9 @@ async def _rows(start: str, end: str, packs: Packs, context: Context) -> list[De
         context,
     )
     items: dict[str, tuple[str, Decimal]] = {}
-    for reference in {
-        (task.get("focus") or {}).get("reference", "").partition("/_history/")[0] for task in tasks
-    }:
+    named = [held for task in tasks for held in references(task, "focus")]
+    named += [held for row in reminders for held in references(row, "about")[:1]]
+    for reference in dict.fromkeys(named):
         kind, _, id = reference.partition("/")
         version = await context.store.read(kind, id) if id else None
         coded = (

@@ -1,6 +1,6 @@
 """Patient/[id]/$recognize: which earlier results may stand in for what is ordered now, and why (docs/recognition.md)."""
 
-from conformance.recognition import read_question, recognize
+from conformance.recognition import Answer, Question, Record, read_question, recognize
 from conformance.recognition.pack import PackLibrary, load_packs
 from conformance.recognition.parameters import to_parameters
 from gateway.recognition.evidence import Evidence, gather
@@ -25,6 +25,12 @@ async def recognize_items(request: Request, context: Context) -> Response:
 
 async def answer(patient: Json, parameters: Json, context: Context) -> Json:
     """Return the Parameters that `$recognize` gives for a stored patient."""
+    _, found, _ = await judge(patient, parameters, context)
+    return to_parameters(found)
+
+
+async def judge(patient: Json, parameters: Json, context: Context) -> tuple[Question, Answer, Record]:
+    """Return the question that the parameters ask, its answer, and what was looked at."""
     evidence = Evidence(context)
     await evidence.read([f"Patient/{patient['id']}"])
     await evidence.follow(await evidence.read(_named(parameters)))
@@ -35,7 +41,8 @@ async def answer(patient: Json, parameters: Json, context: Context) -> Json:
     question = read_question(parameters, patient=patient, record=evidence.record(), now=context.clock())
     packs = library(context).at(question.at)
     maps = await gather(evidence, question, packs)
-    return to_parameters(recognize(question, evidence.record(), packs, maps))
+    record = evidence.record()
+    return question, recognize(question, record, packs, maps), record
 
 
 def library(context: Context) -> PackLibrary:

@@ -25,7 +25,10 @@ WORDS: dict[Action, str] = {"accept": "认可", "reject": "不认可", "revoke":
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`result` is a versioned reference (Observation/1/_history/2): a decision is about what the physician saw."""
+    """`result` is a versioned reference (Observation/1/_history/2): a decision is about what the physician saw.
+
+    `source`: the institution that made it, `mark`: its recognition mark; both stay with an accepted result (MR-030).
+    """
 
     patient: str
     result: str
@@ -36,6 +39,9 @@ class Decision:
     note: str | None = None
     practitioner: str | None = None
     organization: str | None = None
+    encounter: str | None = None
+    source: str | None = None
+    mark: str | None = None
 
 
 def check_reason(decision: Decision, packs: Packs) -> None:
@@ -92,6 +98,10 @@ def to_resources(decision: Decision, packs: Packs, ids: tuple[str, str, str]) ->
         listed = packs.reason(decision.reason.get("code", "")) or {}
         coding = {"system": f"{C}recognition-reason", "display": listed.get("zh", "")} | decision.reason
         task["statusReason"] = {"coding": [coding]} | ({"text": decision.note} if decision.note else {})
+    if decision.encounter:
+        task["encounter"] = {"reference": decision.encounter}
+    if decision.action == "accept":
+        task |= _copied(decision)
     issue: Json = {
         "resourceType": "DetectedIssue",
         "id": issue_id,
@@ -111,6 +121,34 @@ def to_resources(decision: Decision, packs: Packs, ids: tuple[str, str, str]) ->
             | ({"author": {"reference": decision.practitioner}} if decision.practitioner else {})
         ],
     }
+    return task, issue, _provenance(decision, packs, provenance_id, (task_id, issue_id))
+
+
+def _copied(decision: Decision) -> Json:
+    """MR-030: the result enters the visit by reference, with its institution and mark; nothing is made to be charged."""
+    found: Json = {
+        "output": [
+            {
+                "type": {
+                    "coding": [
+                        {"system": f"{C}task-output", "code": "recognised-result", "display": "互认结果"}
+                    ]
+                },
+                "valueReference": {"reference": decision.result},
+            }
+        ]
+    }
+    inputs: list[Json] = []
+    if decision.source:
+        inputs.append({"type": {"text": "来源机构 source"}, "valueReference": {"reference": decision.source}})
+    if decision.mark:
+        inputs.append({"type": {"text": "互认标识 mark"}, "valueCode": decision.mark})
+    return found | ({"input": inputs} if inputs else {})
+
+
+def _provenance(decision: Decision, packs: Packs, id: str, targets: tuple[str, str]) -> Json:
+    at = decision.at.isoformat()
+    task_id, issue_id = targets
     who = (
         {"reference": decision.practitioner or decision.organization}
         if decision.practitioner or decision.organization
@@ -119,9 +157,9 @@ def to_resources(decision: Decision, packs: Packs, ids: tuple[str, str, str]) ->
     agent: Json = {"who": who}
     if decision.practitioner and decision.organization:
         agent["onBehalfOf"] = {"reference": decision.organization}
-    provenance: Json = {
+    return {
         "resourceType": "Provenance",
-        "id": provenance_id,
+        "id": id,
         "target": [{"reference": f"Task/{task_id}"}, {"reference": f"DetectedIssue/{issue_id}"}],
         "recorded": at,
         "activity": {"text": f"互认{WORDS[decision.action]} recognition {decision.action}"},
@@ -131,4 +169,3 @@ def to_resources(decision: Decision, packs: Packs, ids: tuple[str, str, str]) ->
         "agent": [agent],
         "entity": [{"role": "source", "what": {"reference": decision.result}}],
     }
-    return task, issue, provenance

@@ -1,6 +1,7 @@
 """Gather what the recognition engine looks at: only results that could answer, and what those name."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from conformance.identifiers import read_resident_id, systems, to_eighteen
@@ -19,6 +20,7 @@ from terminology.fhirjson import Json, decode_resource
 MAX_SAME_PERSONS = 10
 MAX_MAPS = 50
 MAX_ROWS = 200
+MAX_HISTORY = 100
 MAX_HOPS = 4
 """Observation → Specimen, PractitionerRole → Organization → its parents; no chain of evidence is longer."""
 
@@ -41,20 +43,26 @@ class Evidence:
 
     async def read(self, references: Iterable[str]) -> list[Json]:
         """Take the resources of literal references; those that do not exist are passed over."""
-        found = []
+        wanted: dict[str, tuple[str, str]] = {}
         for reference in references:
-            kind, _, id = reference.rpartition("/")
+            kind, _, id = reference.partition("/_history/")[0].rpartition("/")
             kind = kind.rpartition("/")[2]
-            key = f"{kind}/{id}"
-            if key not in self._resources and key not in self._absent and kind and id:
-                version = await self._context.store.read(kind, id)
+            if kind and id:
+                wanted[f"{kind}/{id}"] = kind, id
+        fresh = {
+            key: pair
+            for key, pair in wanted.items()
+            if key not in self._resources and key not in self._absent
+        }
+        if fresh:
+            versions = await self._context.store.read_many(list(fresh.values()))
+            for key, pair in fresh.items():
+                version = versions.get(pair)
                 if version is None or version.body is None:
                     self._absent.add(key)
-                    continue
-                self._resources[key] = decode_resource(version.body)
-            if key in self._resources:
-                found.append(self._resources[key])
-        return found
+                else:
+                    self._resources[key] = decode_resource(version.body)
+        return [self._resources[key] for key in wanted if key in self._resources]
 
     async def search(self, kind: str, *params: tuple[str, str], count: int = MAX_ROWS) -> list[Json]:
         """Take the matches of a search, at most `count`."""
@@ -182,6 +190,22 @@ async def gather(evidence: Evidence, question: Question, packs: Packs) -> ItemMa
     await evidence.follow([*found, *filter(None, (question.requester, question.encounter, question.order))])
     await _circumstances(evidence, people, found)
     return maps
+
+
+async def gather_history(evidence: Evidence, patient: Json, at: datetime, *, days: int) -> list[Json]:
+    """Take what a patient has had in `days` before `at`, newest first, and the circumstances; return the results.
+
+    Laboratory and ECG values are Observations, images are reports; those inside a report are not listed twice.
+    """
+    people = ",".join(f"Patient/{id}" for id in await same_person(evidence, patient))
+    since = (at - timedelta(days=days)).date().isoformat()
+    asked = (("subject", people), ("date", f"ge{since}"), ("_sort", "-date"))
+    observed = await evidence.search("Observation", *asked, count=MAX_HISTORY)
+    reported = await evidence.search("DiagnosticReport", *asked, count=MAX_HISTORY)
+    found = [*observed, *reported]
+    await evidence.follow(found)
+    await _circumstances(evidence, people, found)
+    return found
 
 
 async def _circumstances(evidence: Evidence, people: str, found: list[Json]) -> None:

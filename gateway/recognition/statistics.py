@@ -11,7 +11,7 @@ from decimal import Decimal
 from conformance.recognition import Packs
 from conformance.recognition.moment import read_approximately
 from conformance.recognition.pack import CHINA
-from conformance.recognition.record import code_value, codings
+from conformance.recognition.record import code_value, codings, references
 from terminology.fhirjson import Json
 
 MEASURE = "https://hutong.health/fhir/Measure/mutual-recognition"
@@ -75,11 +75,18 @@ def decided(
             action = code_value(task.get("businessStatus")) or ""
             if action == "revoke" or not is_revoked:
                 rows.append(_row(task, action, item_of))
-    rows += [
-        Decided("reminder", _month(row.get("sent")), _plain(row.get("recipient", [None])[0]), "", "")
-        for row in reminders
-    ]
+    rows += [_reminded(row, item_of) for row in reminders]
     return rows
+
+
+def _reminded(reminder: Json, item_of: Callable[[str], tuple[str, Decimal]]) -> Decided:
+    """A reminder counts for the organisation and doctor that it went to, and the first result that it is about."""
+    to = references(reminder, "recipient")
+    organization = next((held for held in to if held.startswith("Organization/")), to[0] if to else "")
+    doctor = next((held for held in to if held.startswith(("Practitioner/", "PractitionerRole/"))), "")
+    about = references(reminder, "about")
+    item = item_of(about[0])[0] if about else ""
+    return Decided("reminder", _month(reminder.get("sent")), organization, item, doctor)
 
 
 def _row(task: Json, action: str, item_of: Callable[[str], tuple[str, Decimal]]) -> Decided:
