@@ -9,6 +9,8 @@ from mappings.language.result import Entry, Result
 from terminology.fhirjson import Json, decode_resource
 
 MOST_LINKS = 8
+MOST_NUMBERS = 4
+PAIRED = frozenset({"link", "unlink"})
 
 
 async def matched(result: Result, stored: dict[Key, Version], lookup: Lookup) -> tuple[Result, list[Guard]]:
@@ -18,32 +20,51 @@ async def matched(result: Result, stored: dict[Key, Version], lookup: Lookup) ->
     """
     renamed: dict[str, str] = {}
     guards: list[Guard] = []
+    taken = {entry.reference for entry in result.entries}
     for entry in result.entries:
-        if entry.rule.write == "link" or not (entry.rule.match_by_identifier or entry.type == "Patient"):
+        if not (entry.rule.match_by_identifier or entry.type == "Patient"):
             continue
         found = stored.get((entry.type, entry.id))
         if found is None or found.body is None:
             found = await _by_identifier(entry, lookup, guards)
         if found is None or found.body is None:
             continue
-        survivor = await _survivor(found, lookup) if entry.type == "Patient" else found
-        if survivor.id != entry.id:
+        if entry.rule.write in PAIRED:
+            # Two records that turn out to be one already have nothing to link.
+            survivor = found if f"Patient/{found.id}" not in taken else None
+        else:
+            survivor = await _survivor(found, lookup) if entry.type == "Patient" else found
+        if survivor is not None and survivor.id != entry.id:
+            taken.add(f"{entry.type}/{survivor.id}")
             renamed[entry.reference] = f"{entry.type}/{survivor.id}"
             stored[entry.type, survivor.id] = survivor
     return (result.rename(renamed) if renamed else result), guards
 
 
 async def _by_identifier(entry: Entry, lookup: Lookup, guards: list[Guard]) -> Version | None:
+    for pairs in _questions(entry):
+        matches = await lookup.identified(entry.type, pairs)
+        if entry.type == "Patient":
+            # Two senders may speak of one new person at once. An order has its patient's lane to itself.
+            guards.append(
+                Guard(lookup.query(entry.type, pairs), frozenset(version.id for version in matches))
+            )
+        # Two records with the same identifier: which one is right is for a person to say, not for us to guess.
+        living = [version for version in matches if _replaced_by(version) is None]
+        if len(living) == 1:
+            return living[0]
+    return None
+
+
+def _questions(entry: Entry) -> list[list[tuple[str | None, str]]]:
+    """Return the identifiers to look for, those of one list together, list by list until one record is found."""
     pairs = entry.match
     if not pairs:
-        return None
-    matches = await lookup.identified(entry.type, pairs)
-    if entry.type == "Patient":
-        # Two senders may speak of one new person at once. An order has its patient's lane to itself.
-        guards.append(Guard(lookup.query(entry.type, pairs), frozenset(version.id for version in matches)))
-    # Two records with the same identifier: which one is right is for a person to say, not for us to guess.
-    living = [version for version in matches if _replaced_by(version) is None]
-    return living[0] if len(living) == 1 else None
+        return []
+    if entry.rule.matches_old:
+        return [[pair] for pair in pairs[:MOST_NUMBERS]]
+    # A message about two records tells them apart by the number it names first; further ones may be of both.
+    return [pairs[:1]] if entry.rule.write in PAIRED else [pairs]
 
 
 async def _survivor(version: Version, lookup: Lookup) -> Version:

@@ -60,7 +60,7 @@ def _plan_one(entry: Entry, version: Version | None, made: Plan, source: str) ->
             made.issues.append(Issue("HT-MSG-22", values, "information", expression=entry.type))
             return
     wanted = entry.applied_to(body)
-    if body is not None and entry.rule.write in ("merge", "link"):
+    if body is not None and entry.rule.write in ("merge", "link", "unlink"):
         wanted = _with_known_identifiers(wanted, body)
     made.targets.append(entry.reference)
     if body is not None and _says_the_same(wanted, body):

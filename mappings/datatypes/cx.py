@@ -67,6 +67,13 @@ def to_identifier(value: str, context: Context, code: str = "") -> Json | None:
     return found[0] if found else None
 
 
+@converter("cx_old", returns="Identifier[]", by_sender=True)
+def to_old_identifiers(value: str, context: Context, code: str = "") -> list[Json] | None:
+    """A number that was replaced or moved away: kept and searchable, but `use: old`, so that it matches nobody."""
+    found = to_identifiers(value, context, code)
+    return [{**row, "use": "old"} for row in found] if found else None
+
+
 @converter("cx_key", returns="string", by_sender=True)
 def to_key(value: str, context: Context) -> str | None:
     """What makes a person the same one next time: system and number of an identifier, whoever's way of writing it."""

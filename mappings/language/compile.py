@@ -30,7 +30,7 @@ from mappings.language.yaml_tree import Listing, Text, Yaml, plain
 from terminology.issues import InvalidInput, Issue
 from terminology.translate import Translator
 
-_WRITES = ("replace", "merge", "create", "status", "link")
+_WRITES = ("replace", "merge", "create", "status", "link", "unlink")
 _BINDERS = 32
 
 
@@ -258,7 +258,7 @@ def _plan(rule: ResourceRule, checker: Checker, source: Source, root: Level) -> 
     body = checker.resource(rule, type, write)
     ranks = _ranks(rule, type, checker)
     is_shared = "shared" in options and options["shared"].value is True
-    match = _option(options, "match", ("identifier", "id"), "id", checker)
+    match = _option(options, "match", ("identifier", "old", "id"), "id", checker)
     place = rule.key.place if rule.key is not None else rule.place
     plan = Plan(
         name=rule.name,
@@ -275,7 +275,22 @@ def _plan(rule: ResourceRule, checker: Checker, source: Source, root: Level) -> 
         recency=recency,
     )
     made: Write = write  # type: ignore[assignment]  # one of _WRITES
-    return plan, Rule(rule.name, type, made, match == "identifier", ranks, is_shared, str(rule.place))
+    only_new = _only_new(rule, checker)
+    line, matches = str(rule.place), match != "id"
+    return plan, Rule(rule.name, type, made, matches, ranks, is_shared, line, only_new, match == "old")
+
+
+def _only_new(rule: ResourceRule, checker: Checker) -> tuple[str, ...]:
+    """Return the elements of `new: status, class`; each must be set by this resource."""
+    if "new" not in rule.options:
+        return ()
+    given = rule.options["new"]
+    names = tuple(part.strip() for part in given.text.split(","))
+    known = ", ".join(rule.set.entries)
+    for name in names:
+        if name not in rule.set.entries:
+            checker.issues.append(problem("HT-MAP-21", given.place, key="new", value=name, known=known))
+    return names
 
 
 def _option(

@@ -95,6 +95,7 @@ _RESOURCE_KEYS = {
     "order",
     "recency",
     "repeated",
+    "new",
     "shared",
     "remove",
 }

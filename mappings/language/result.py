@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from terminology.fhirjson import Json
 from terminology.issues import Issue
 
-Write = Literal["replace", "merge", "create", "status", "link"]
+Write = Literal["replace", "merge", "create", "status", "link", "unlink"]
 """How an entry meets what is stored under its id.
 
 replace: it becomes the current version, unless it is stale (`Entry.is_stale`).
@@ -19,6 +19,7 @@ merge:   its elements replace the stored ones of the same name, `cleared` elemen
 create:  written only when nothing is stored: a name on an order never overwrites the full record of a doctor.
 status:  only `status` and `statusReason` change; everything else of the stored resource stays.
 link:    merge, and its `link` rows are added to the stored ones: A40 retires a Patient, nothing is deleted.
+unlink:  merge, and its `link` rows are taken away from the stored ones: A37 says that two Patients are not the same.
 With nothing stored each of them creates the resource as it is, so that a cancel that overtakes its order still counts.
 """
 
@@ -31,7 +32,9 @@ STATUS_ELEMENTS = ("status", "statusReason")
 class Rule:
     """What is the same for every entry that one resource of a map makes.
 
-    `ranks`: status → rank, for types whose status only moves on; `is_shared`: the id doesn't depend on the sender.
+    `ranks`: status → rank, for types whose status only moves on; `is_shared`: the id doesn't depend on the sender;
+    `matches_old`: replaced numbers (`use: old`) find the record too, and first (a message that gives a new number);
+    `only_new`: elements that count only when nothing is stored (a renumbered visit keeps the status that it has).
     """
 
     name: str
@@ -41,6 +44,8 @@ class Rule:
     ranks: Mapping[str, int] | None = None
     is_shared: bool = False
     line: str = ""
+    only_new: tuple[str, ...] = ()
+    matches_old: bool = False
 
 
 class Entry:
@@ -82,11 +87,14 @@ class Entry:
         """
         if not self.rule.match_by_identifier:
             return []
-        return [
-            (row.get("system"), row["value"])
-            for row in self.resource.get("identifier", ())
-            if row.get("value") and row.get("use") != "old" and not _is_invalid(row)
+        rows = [
+            row for row in self.resource.get("identifier", ()) if row.get("value") and not _is_invalid(row)
         ]
+        if self.rule.matches_old:
+            rows.sort(key=lambda row: row.get("use") != "old")
+        else:
+            rows = [row for row in rows if row.get("use") != "old"]
+        return [(row.get("system"), row["value"]) for row in rows]
 
     def rank(self, status: str | None) -> int:
         """Return how far a status is on its way: registered 0 … corrected 4; 0 for an unknown one."""
@@ -97,25 +105,35 @@ class Entry:
 
         Entries of types without ranks are stale when they are older.
         """
-        own, other = self.rank(self.resource.get("status")), self.rank(stored.get("status"))
-        if own != other:
-            return own < other
+        if "status" not in self.rule.only_new:
+            own, other = self.rank(self.resource.get("status")), self.rank(stored.get("status"))
+            if own != other:
+                return own < other
         return bool(self.recency and stored_recency and _instant(self.recency) < _instant(stored_recency))
 
     def applied_to(self, stored: Json | None) -> Json:
         """Return the resource to be stored in the place of `stored` (None: nothing is there). `stored` is untouched."""
         if stored is None or self.rule.write == "replace":
-            return self.resource
+            return self.resource if self.rule.write != "unlink" else _without_link(self.resource)
         if self.rule.write == "create":
             return stored
         if self.rule.write == "status":
             changed = {name: self.resource[name] for name in STATUS_ELEMENTS if name in self.resource}
             return {**stored, **changed}
-        merged = {name: value for name, value in stored.items() if name not in self.cleared} | self.resource
-        if self.rule.write == "link":
-            known = list(stored.get("link", ()))
-            merged["link"] = known + [row for row in self.resource.get("link", ()) if row not in known]
+        own = {name: value for name, value in self.resource.items() if name not in self.rule.only_new}
+        merged = {name: value for name, value in stored.items() if name not in self.cleared} | own
+        if self.rule.write in ("link", "unlink"):
+            merged = _without_link(merged)
+            if links := self._links(stored.get("link", ())):
+                merged["link"] = links
         return merged
+
+    def _links(self, known: Sequence[Json]) -> list[Json]:
+        own = self.resource.get("link", ())
+        if self.rule.write == "link":
+            return [*known, *(row for row in own if row not in known)]
+        gone = {row["other"].get("reference") for row in own}
+        return [row for row in known if row["other"].get("reference") not in gone]
 
 
 class Unmapped(NamedTuple):
@@ -211,6 +229,10 @@ class Result:
                 resource = {**resource, "id": target.partition("/")[2]}
             entries.append(Entry(resource, entry.rule, entry.recency, entry.cleared))
         return replace(self, entries=entries)
+
+
+def _without_link(resource: Json) -> Json:
+    return {name: value for name, value in resource.items() if name != "link"}
 
 
 def _is_invalid(identifier: Json) -> bool:
