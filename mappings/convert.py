@@ -1,6 +1,7 @@
 """Bytes in any format that has a reader → results: the preview behind `POST /fhir/$convert` and `hutong map run`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from mappings.hl7v2 import parse
 from mappings.hl7v2.batch import is_batch, split
@@ -11,7 +12,19 @@ from mappings.language.sources.rows import RowSource
 from mappings.rows import read_rows
 from terminology.issues import UnmappableMessage
 
-FORMATS = ("hl7v2", "json", "table")
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a preview asks of a reader. `map`: the one that was named, else the reader finds it; `format` as asked."""
+
+    maps: ActiveMaps
+    format: str
+    map: Map | None
+    explain: bool
+    limit: int
+
+
+Read = Callable[[bytes, Preview], Iterator[Result]]
 
 
 def convert(
@@ -19,27 +32,54 @@ def convert(
 ) -> Iterator[Result]:
     """Yield a Result for each message or row of `body`, at most `limit`.
 
-    `adapter`: a format ("hl7v2", "json", "table"), the name of a map, or "" to look at the bytes. Raises
-    MalformedMessage when the bytes aren't of that format, UnmappableMessage when no map takes them.
+    `adapter`: a format (`READERS`), the name of a map, or "" to look at the bytes. Raises MalformedMessage when the
+    bytes aren't of that format, UnmappableMessage when no map takes them.
     """
-    named = adapter if adapter and adapter not in FORMATS else None
-    format = maps.get(named).format if named else adapter or guess_format(body)
-    if format == "hl7v2":
-        messages = split(body, limit=limit).messages if is_batch(body) else (body,)
-        for raw in messages:
-            message = parse(raw, fallback=maps.sender.fallback_charset)
-            if named:
-                yield maps.get(named).convert(message, maps.sender, maps.translator, explain=explain)
-            else:
-                yield maps.run(message, explain=explain)
-        return
+    map = maps.get(adapter) if adapter and adapter not in READERS else None
+    format = map.format if map is not None else adapter or guess_format(body)
+    yield from READERS[format](body, Preview(maps, format, map, explain, limit))
+
+
+def _messages(body: bytes, asked: Preview) -> Iterator[Result]:
+    maps = asked.maps
+    for raw in split(body, limit=asked.limit).messages if is_batch(body) else (body,):
+        message = parse(raw, fallback=maps.sender.fallback_charset)
+        if asked.map is not None:
+            yield asked.map.convert(message, maps.sender, maps.translator, explain=asked.explain)
+        else:
+            yield maps.run(message, explain=asked.explain)
+
+
+def _rows(body: bytes, asked: Preview) -> Iterator[Result]:
+    maps = asked.maps
     sheet = read_rows(body)
-    map = maps.get(named) if named else find_by_columns(maps, format, sheet.columns)
-    for row in sheet.rows[:limit]:
-        result = map.convert(row, maps.sender, maps.translator, explain=explain)
+    map = asked.map or find_by_columns(maps, asked.format, sheet.columns)
+    for row in sheet.rows[: asked.limit]:
+        result = map.convert(row, maps.sender, maps.translator, explain=asked.explain)
         result.codec, result.is_guessed = sheet.codec, sheet.is_guessed
         result.issues = [*sheet.issues, *result.issues]
         yield result
+
+
+def _xml(body: bytes, asked: Preview) -> Iterator[Result]:
+    from mappings.xml.parse import parse as parse_xml
+
+    maps = asked.maps
+    message = parse_xml(body, fallback=maps.sender.fallback_charset)
+    name = asked.map.name if asked.map is not None else ""
+    yield maps.run_xml(message, name=name, explain=asked.explain)
+
+
+READERS: dict[str, Read] = {
+    "hl7v2": _messages,
+    "hl7v3": _xml,
+    "cda": _xml,
+    "xml": _xml,
+    "json": _rows,
+    "table": _rows,
+}
+"""The formats by the name of `?adapter=`; also the kinds of `POST /messages/{kind}`."""
+FORMATS = tuple(READERS)
 
 
 def guess_format(body: bytes) -> str:
@@ -47,6 +87,8 @@ def guess_format(body: bytes) -> str:
     start = body[:64].lstrip(b"\xef\xbb\xbf\x0b \t\r\n")
     if start[:3] in (b"MSH", b"FHS", b"BHS") or b"M\x00S\x00H" in start:
         return "hl7v2"
+    if start[:1] == b"<" or start[:4] in (b"\xff\xfe<\x00", b"\xfe\xff\x00<"):
+        return "xml"
     return "json" if start[:1] in (b"{", b"[") else "table"
 
 

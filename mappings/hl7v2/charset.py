@@ -68,21 +68,21 @@ def decode(raw: bytes, *, fallback: str | None = None) -> Decoded:
     raw = raw.strip(b"\x0b\x1c\r\n\x00 \t") if raw[:3] != b"MSH" else raw.rstrip(b"\x1c\r\n\x00")
     declared = declared_charset(raw)
     if raw.isascii():
-        known = ALIASES.get(_fold(declared)) if declared else None
+        known = ALIASES.get(fold(declared)) if declared else None
         codec = known if known and not known.startswith("utf-16") else "utf-8"
         return _finish(raw, codec, declared, is_guessed=False, issues=[])
     issues: list[Issue] = []
     if declared:
-        known = ALIASES.get(_fold(declared))
+        known = ALIASES.get(fold(declared))
         if known is None:
             issues.append(Issue("HT-V2-11", {"charset": declared[:40]}, "warning", source="MSH-18"))
-        elif _fits(raw, known):
+        elif declared_fits(raw, known):
             return _finish(raw, known, declared, is_guessed=False, issues=issues)
         else:
             issues.append(Issue("HT-V2-12", {"charset": declared[:40]}, "warning", source="MSH-18"))
-    for codec in _guesses(raw, fallback):
-        if _decodes(raw, codec):
-            return _finish(raw, codec, declared, is_guessed=True, issues=issues)
+    guessed = guess(raw, fallback)
+    if guessed is not None:
+        return _finish(raw, guessed, declared, is_guessed=True, issues=issues)
     raise MalformedMessage("HT-V2-10", source="MSH-18", charset=(declared or "-")[:40])
 
 
@@ -106,12 +106,13 @@ def declared_charset(raw: bytes) -> str | None:
                 return first
     for number in _WORD_FIELDS:
         word = fields[number - 1].strip() if len(fields) >= number else ""
-        if word and _fold(word) in ALIASES:
+        if word and fold(word) in ALIASES:
             return word
     return None
 
 
-def _fold(word: str) -> str:
+def fold(word: str) -> str:
+    """Return a charset's name as `ALIASES` spells it."""
     return _PUNCTUATION.sub("", word.casefold())
 
 
@@ -123,7 +124,7 @@ def _decodes(raw: bytes, codec: str) -> bool:
     return True
 
 
-def _fits(raw: bytes, codec: str) -> bool:
+def declared_fits(raw: bytes, codec: str) -> bool:
     """Tell whether non-ASCII bytes can really be the declared codec.
 
     Single-byte codecs accept everything and GB 18030 accepts most UTF-8 texts, so "no error" is no proof there.
@@ -137,12 +138,17 @@ def _fits(raw: bytes, codec: str) -> bool:
     return True
 
 
+def guess(raw: bytes, fallback: str | None) -> str | None:
+    """Return the first charset of the ladder that the bytes are: UTF-8, GB 18030, the fallback; None when none fits."""
+    return next((codec for codec in _guesses(raw, fallback) if _decodes(raw, codec)), None)
+
+
 def _guesses(raw: bytes, fallback: str | None) -> list[str]:
     order = ["utf-8", "gb18030"]
     if _decodes(raw, "utf-8") and _UNLIKELY.search(raw.decode("utf-8")) and _is_gb2312(raw):
         order.reverse()
     if fallback:
-        order.append(ALIASES.get(_fold(fallback), fallback))
+        order.append(ALIASES.get(fold(fallback), fallback))
     return order
 
 

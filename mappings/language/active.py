@@ -17,8 +17,10 @@ from mappings.language.compile import Map
 from mappings.language.converters import Sender
 from mappings.language.document import Document, extend, read_document
 from mappings.language.errors import problem
+from mappings.language.fitting import particularity
 from mappings.language.result import Result
 from mappings.language.trial import run_trials
+from mappings.xml.parse import XmlMessage
 from terminology.issues import FhirError, InvalidInput, Issue, UnmappableMessage
 from terminology.translate import Translator
 
@@ -88,6 +90,20 @@ class ActiveMaps:
         """Return what a JSON body or table row becomes by the map `name`."""
         return self.get(name).convert(row, sender or self.sender, self.translator, explain=explain)
 
+    def run_xml(
+        self,
+        message: XmlMessage,
+        *,
+        name: str = "",
+        application: str = "",
+        facility: str = "",
+        explain: bool = False,
+    ) -> Result:
+        """Return what an XML message becomes by the map `name`, or by the one that takes such messages of this sender."""
+        map = self.get(name) if name else self.find_xml(message, application, facility)
+        sender = self.sender_of(application, facility)
+        return map.convert(message, sender, self.translator, explain=explain)
+
     def sender_of(self, application: str, facility: str) -> Sender:
         """Return the settings of a source: the first pattern that fits "application|facility"."""
         name = f"{application}|{facility}"
@@ -139,6 +155,26 @@ class ActiveMaps:
                 known=", ".join(self.events()) or "-",
             )
         return found
+
+    def find_xml(self, message: XmlMessage, application: str = "", facility: str = "") -> Map:
+        """Return the map for an XML message of a sender, the most particular one as in `find`; raises UnmappableMessage."""
+        self.refresh()
+        sender = f"{application}|{facility}"
+        best: tuple[tuple[int, ...], str] | None = None
+        for whole in self._wholes.values():
+            asked = particularity(whole.source, message) if whole.format == "xml" else 0
+            senders = whole.source.get("senders", ())
+            if not asked or (senders and not any(fnmatchcase(sender, pattern) for pattern in senders)):
+                continue
+            path = whole.path
+            is_own = path is not None and path.parent != SHIPPED
+            score = (1 if senders else 0, 1 if is_own else 0, self._depth(whole), asked)
+            if best is None or score > best[0]:
+                best = (score, whole.name)
+        if best is None:
+            known = sorted({root for one in self._wholes.values() for root in one.source.get("root", ())})
+            raise UnmappableMessage("HT-MAP-35", kind=message.root.name[:80], known=", ".join(known) or "-")
+        return self._compiled(best[1])
 
     def _choose(self, format: str, kind: str, application: str, facility: str) -> Map | None:
         name = f"{application}|{facility}"

@@ -45,14 +45,15 @@ def cached_call(site: Site, memory: dict[Any, Known]) -> Callable[[Any, Context]
         return _cached_segment_call(site, memory)
 
     at = (place, label)
+    without_memory = plain_call(site)
 
     def call(value: Any, context: Context) -> Any:
         try:
             # An empty value is never remembered.
             known = memory.get((context.made.origin, value) if by_sender else value)
         except TypeError:
-            # A block of a JSON body has no hash.
-            return function(value, context, *arguments)
+            # A block of a JSON body and an XML element have no hash.
+            return without_memory(value, context)
         if known is None:
             if value is None or value == "":
                 return None

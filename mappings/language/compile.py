@@ -27,6 +27,8 @@ from mappings.language.specialise import Specialised
 from mappings.language.targets import Checker
 from mappings.language.trace import TracingBinder
 from mappings.language.yaml_tree import Listing, Text, Yaml, plain
+from mappings.xml.parse import XmlMessage
+from mappings.xml.tree import Element
 from terminology.issues import InvalidInput, Issue
 from terminology.translate import Translator
 
@@ -72,8 +74,11 @@ class Map:
     def convert(
         self, record: Any, sender: Sender, translator: Translator, *, explain: bool = False
     ) -> Result:
-        """Return what a message (or JSON body, or row) becomes; with `explain` every leaf tells line and fields."""
+        """Return what a message (or XML message, JSON body, row) becomes; with `explain` every leaf tells line and fields."""
         is_message = isinstance(record, Message)
+        document = record if isinstance(record, XmlMessage) else None
+        if document is not None:
+            record = document.root
         clears = is_message and NULL in record.decoded.text
         if is_message:
             context = Context(
@@ -123,6 +128,11 @@ class Map:
             result.kind = f"{record.code}^{record.event}"
             result.codec, result.declared = decoded.codec, decoded.declared
             result.is_guessed = decoded.is_guessed
+        elif document is not None:
+            result.issues = [*document.issues, *issues]
+            result.kind = document.root.name
+            result.codec, result.declared = document.decoded.codec, document.decoded.declared
+            result.is_guessed = document.decoded.is_guessed
         return result
 
     # Binding
@@ -172,7 +182,14 @@ class Map:
 
     def _moment(self, context: Context) -> str | None:
         message = context.message
-        return message_instant(message.get("MSH-7"), context) if isinstance(message, Message) else None
+        if isinstance(message, Message):
+            return message_instant(message.get("MSH-7"), context)
+        if isinstance(message, Element):
+            # creationTime of an HL7 v3 message, effectiveTime of a document.
+            times = (message.first(name) for name in ("creationTime", "effectiveTime"))
+            text = next((found for time in times if time is not None and (found := time.get("value"))), "")
+            return message_instant(text, context)
+        return None
 
     # Compiling
 

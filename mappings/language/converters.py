@@ -7,7 +7,7 @@ A converter is registered under the name that maps use after `|`:
 
 `value` is what the path before the `|` gives: of an HL7 v2 field one repetition as sent (delimiters and escapes still
 in it: use `context.components`), of a JSON or table path the value itself, of a bare segment name (`OBX | obxvalue`)
-the Segment. A field with `[]` calls the converter once for each repetition; a converter with `takes_all` gets the list.
+the Segment, of an XML path without `@` or `text()` the Element. A field with `[]` calls the converter once for each repetition; a converter with `takes_all` gets the list.
 With `takes_text` the value is the unescaped text of the path's place instead of the raw repetition.
 It returns None (never "" or {}) for "nothing". Results may be shared between messages: build fresh, never change later.
 
@@ -148,6 +148,9 @@ class Context:
 
 
 def _shown(value: Any) -> str:
+    if hasattr(value, "own_text"):
+        # An XML element where a text is wanted: `effectiveTime | datetime`.
+        return str(value.own_text())
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None or isinstance(value, (dict, list)) else str(value)

@@ -82,7 +82,17 @@ _KEYS = {
     "resources",
     "tests",
 }
-_SOURCE_KEYS = {"format", "messages", "senders", "root", "template", "rows", "name"}
+_SOURCE_KEYS = {
+    "format",
+    "messages",
+    "senders",
+    "root",
+    "namespace",
+    "template",
+    "where",
+    "rows",
+    "name",
+}
 _RESOURCE_KEYS = {
     "id",
     "type",
@@ -299,15 +309,15 @@ def _trial(item: Yaml, issues: list[Issue]) -> Trial | None:
     if not isinstance(item, Block):
         issues.append(problem("HT-MAP-06", item.place, key="tests", shape="a mapping"))
         return None
-    _known(item, {"message", "file", "record", "expect", "title"}, issues)
+    _known(item, {"message", "xml", "file", "record", "expect", "title"}, issues)
     expect = item.entries.get("expect")
-    given = [key for key in ("message", "file", "record") if key in item.entries]
+    given = [key for key in ("message", "xml", "file", "record") if key in item.entries]
     if not isinstance(expect, Block) or len(given) != 1:
         issues.append(problem("HT-MAP-07", item.place))
         return None
     return Trial(
         item.place,
-        _text(item, "message", issues),
+        _text(item, "message", issues) or _text(item, "xml", issues),
         _text(item, "file", issues),
         item.entries.get("record"),
         expect,

@@ -386,6 +386,14 @@ _SOURCE_NAMES = (
     "value",
     "values",
     "items",
+    "element",
+    "elements",
+    "loop",
+    "attribute",
+    "attributes",
+    "content",
+    "contents",
+    "exists",
 )
 
 

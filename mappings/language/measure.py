@@ -1,5 +1,6 @@
 """Coverage of one message: which filled fields no line of the map reads (docs/design.md, decision 11)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from mappings.language.grouping import Group
@@ -7,9 +8,45 @@ from mappings.language.result import Coverage, Unread
 from mappings.language.sources import Source
 from mappings.language.sources.rows import ALL, RowSource
 from mappings.language.sources.segments import SegmentSource
+from mappings.language.sources.xml import WHOLE, XmlSource
+from mappings.xml.tree import Element
 
 # Separators and set ids say nothing about a patient; MSH-7…12 are read by the gateway itself.
 _TECHNICAL = {"MSH": frozenset({1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 15, 16, 17, 18, 19})}
+# Of an XML message: what says how to read the rest (HL7 v3 structural attributes, the envelope of the interaction).
+_STRUCTURAL = frozenset(
+    [
+        "classCode",
+        "moodCode",
+        "typeCode",
+        "determinerCode",
+        "contextControlCode",
+        "contextConductionInd",
+        "nullFlavor",
+        "ITSVersion",
+        "xsi:type",
+        "xsi:schemaLocation",
+        "codeSystemName",
+        "codeSystemVersion",
+        "inversionInd",
+    ]
+)
+_ENVELOPE = frozenset(
+    [
+        "id",
+        "creationTime",
+        "interactionId",
+        "processingCode",
+        "processingModeCode",
+        "acceptAckCode",
+        "sender",
+        "receiver",
+        "versionCode",
+        "realmCode",
+        "typeId",
+        "templateId",
+    ]
+)
 _EXAMPLE = 60
 
 
@@ -17,6 +54,8 @@ def measure(source: Source, record: Any) -> Coverage:
     """Return the coverage of a grouped message or of a JSON body."""
     if isinstance(source, SegmentSource):
         return _segments(source, record)
+    if isinstance(source, XmlSource):
+        return _elements(source, record)
     assert isinstance(source, RowSource)
     return _rows(source, record)
 
@@ -74,3 +113,35 @@ def _rows(source: RowSource, record: Any) -> Coverage:
             times, example = unread.get(field, (0, str(value)[:_EXAMPLE]))
             unread[field] = (times + 1, example)
     return Coverage(count, tuple(Unread(field, *rest) for field, rest in sorted(unread.items())))
+
+
+def _elements(source: XmlSource, root: Element) -> Coverage:
+    unread: dict[str, tuple[int, str]] = {}
+    count = 0
+    places = source.reads.places
+    stack: list[tuple[Element, tuple[str, ...]]] = [(root, ())]
+    while stack:
+        element, path = stack.pop()
+        if (path, WHOLE) in places:
+            count += 1
+            continue
+        for leaf, value in _leaves(element):
+            # `value` is what the text of such an element is (Element.own_text).
+            if (path, leaf) in places or (leaf == "@value" and (path, "") in places):
+                count += 1
+                continue
+            field = "/".join((*path, leaf) if leaf else path)
+            times, example = unread.get(field, (0, value[:_EXAMPLE]))
+            unread[field] = (times + 1, example)
+        stack.extend(
+            (child, (*path, child.name)) for child in element.children if path or child.name not in _ENVELOPE
+        )
+    return Coverage(count, tuple(Unread(field, *rest) for field, rest in sorted(unread.items())))
+
+
+def _leaves(element: Element) -> Iterator[tuple[str, str]]:
+    for name, value in element.attributes.items():
+        if name not in _STRUCTURAL and value.strip():
+            yield f"@{name}", value.strip()
+    if element.text.strip():
+        yield "", element.text.strip()

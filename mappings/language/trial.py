@@ -12,6 +12,7 @@ from mappings.language.document import Trial
 from mappings.language.errors import problem
 from mappings.language.result import Result
 from mappings.language.yaml_tree import plain
+from mappings.xml.parse import parse as parse_xml
 from terminology.issues import FhirError, Issue
 from terminology.translate import Translator
 
@@ -90,6 +91,8 @@ def _same(one: Any, other: Any) -> bool:
 def _record(map: Map, trial: Trial) -> Any:
     if trial.record is not None:
         return plain(trial.record)
+    if trial.message is not None and map.format != "hl7v2":
+        return _parsed(map, trial.message.text.strip().encode())
     if trial.message is not None:
         return parse(trial.message.text.strip().replace("\r\n", "\n").replace("\n", "\r"))
     assert trial.file is not None
@@ -99,9 +102,14 @@ def _record(map: Map, trial: Trial) -> Any:
     path = (folder / trial.file.text).resolve()
     if not path.is_relative_to(folder.parent.resolve()):
         raise OSError(f"{trial.file.text} lies outside the map's folder")
-    raw = path.read_bytes()
+    return _parsed(map, path.read_bytes())
+
+
+def _parsed(map: Map, raw: bytes) -> Any:
     if map.format == "hl7v2":
         return parse(raw)
+    if map.format == "xml":
+        return parse_xml(raw)
     from mappings.rows import read_rows
 
     return read_rows(raw).rows[0]

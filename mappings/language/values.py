@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from mappings.language.converters import Context, converter, find_converter
+from mappings.xml.tree import Element
 from terminology.fhirjson import Json
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")
@@ -139,9 +140,14 @@ def _decimal(value: str) -> Decimal | None:
 
 
 def _concept(value: Any, context: Context) -> Json | None:
-    """Return the sender's own CodeableConcept: by the CWE converter for HL7 v2, by code or name for a bare value."""
+    """Return the sender's own CodeableConcept: of an XML element its CD, of HL7 v2 its CWE, else code or name."""
     if isinstance(value, dict):
         return value or None
+    if isinstance(value, Element):
+        coded = find_converter("cd")
+        assert coded is not None
+        made = coded.function(value, context)
+        return made if isinstance(made, dict) else None
     known = find_converter("cwe")
     if known is not None and isinstance(value, str):
         found = known.function(value, context)
