@@ -139,18 +139,19 @@ class TestCoverage:
         assert sources[4, "Observation.note[0].text"] == ("part[2]/section/entry[2]/obs/note/text",)
 
 
-class TestSelection:
-    MAPS = {
-        "base": "source: {format: xml, root: [doc, d*]}",
-        "template": "source: {format: xml, root: doc, template: 2.16.156.10011.2.1.1.27}",
-        "where": "source: {format: xml, root: doc, where: ['code/@code = \"C0007\"']}",
-        "sender": 'source: {format: xml, root: doc, senders: ["HIS|H2"]}',
-        "other": "source: {format: xml, root: doc, namespace: 'urn:y'}",
-    }
+SITE = {
+    "base": "source: {format: xml, root: [doc, d*]}",
+    "template": "source: {format: xml, root: doc, template: 2.16.156.10011.2.1.1.27}",
+    "where": "source: {format: xml, root: doc, where: ['code/@code = \"C0007\"']}",
+    "sender": 'source: {format: xml, root: doc, senders: ["HIS|H2"]}',
+    "other": "source: {format: xml, root: doc, namespace: 'urn:y'}",
+}
 
+
+class TestSelection:
     @pytest.fixture
     def maps(self, tmp_path: Path) -> ActiveMaps:
-        for name, source in self.MAPS.items():
+        for name, source in SITE.items():
             body = f"mapping: {name}\n{source}\nresources:\n  - {{id: p, type: Patient, key: a, set: {{id: a}}}}\n"
             body = body.replace("set: {id: a}", "set: {name: [{text: a}]}")
             (tmp_path / f"{name}.yaml").write_text(body)
