@@ -13,6 +13,7 @@ from gateway.channels.part import Later, Part
 from gateway.conformance_api import ConformanceApi
 from gateway.front import App, Front
 from gateway.gate import Gate
+from gateway.ingest.dicom import Dicom
 from gateway.ingest.hl7v2 import Hl7v2, Maps
 from gateway.ingest.intake import Intake
 from gateway.ingest.kind import Kind
@@ -187,7 +188,7 @@ def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None) -> dic
         fallback_charset=settings.fallback_charset or None,
         gate=gate,
     )
-    return {"hl7v2": hl7v2, "table": Table(maps)}  # type: ignore[arg-type]  # the active maps, or none that tests send
+    return {"hl7v2": hl7v2, "table": Table(maps), "dicom": Dicom(maps)}  # type: ignore[arg-type]  # the active maps, or none that tests send
 
 
 def resource_check(settings: Settings) -> Check | None:

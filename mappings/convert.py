@@ -70,6 +70,18 @@ def _xml(body: bytes, asked: Preview) -> Iterator[Result]:
     yield maps.run_xml(message, name=name, explain=asked.explain)
 
 
+def _dicom(body: bytes, asked: Preview) -> Iterator[Result]:
+    """One file; nothing else of its study is known."""
+    from mappings.dicom import read_instance
+    from mappings.dicom.read import require_uids
+    from mappings.dicom.study import alone
+
+    instance = read_instance(body)
+    require_uids(instance)
+    named = asked.map.name if asked.map is not None else None
+    yield asked.maps.run_dicom(instance, alone(instance), named=named, explain=asked.explain)
+
+
 READERS: dict[str, Read] = {
     "hl7v2": _messages,
     "hl7v3": _xml,
@@ -77,6 +89,7 @@ READERS: dict[str, Read] = {
     "xml": _xml,
     "json": _rows,
     "table": _rows,
+    "dicom": _dicom,
 }
 """The formats by the name of `?adapter=`; also the kinds of `POST /messages/{kind}`."""
 FORMATS = tuple(READERS)
@@ -84,6 +97,8 @@ FORMATS = tuple(READERS)
 
 def guess_format(body: bytes) -> str:
     """Return the format that the first bytes speak for; a sheet when nothing else does."""
+    if body[128:132] == b"DICM":
+        return "dicom"
     start = body[:64].lstrip(b"\xef\xbb\xbf\x0b \t\r\n")
     if start[:3] in (b"MSH", b"FHS", b"BHS") or b"M\x00S\x00H" in start:
         return "hl7v2"

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mappings.hl7v2.message import Message
 from mappings.language.compile import Map
@@ -20,9 +20,13 @@ from mappings.language.errors import problem
 from mappings.language.fitting import particularity
 from mappings.language.result import Result
 from mappings.language.trial import run_trials
+from terminology.fhirjson import Json
 from mappings.xml.parse import XmlMessage
 from terminology.issues import FhirError, InvalidInput, Issue, UnmappableMessage
 from terminology.translate import Translator
+
+if TYPE_CHECKING:
+    from mappings.dicom import Instance
 
 SHIPPED = Path(__file__).parent.parent / "maps"
 LOOK_SECONDS = 1.0
@@ -103,6 +107,32 @@ class ActiveMaps:
         map = self.get(name) if name else self.find_xml(message, application, facility)
         sender = self.sender_of(application, facility)
         return map.convert(message, sender, self.translator, explain=explain)
+
+    def run_dicom(
+        self, instance: "Instance", record: Json, *, named: str | None = None, explain: bool = False
+    ) -> Result:
+        """Return what a DICOM object becomes; `record`: its keywords with what is known of its study.
+
+        Its map is found by modality; sender patterns say "StationName|InstitutionName".
+        """
+        station, institution = (str(record.get(name) or "") for name in ("StationName", "InstitutionName"))
+        map = self.get(named) if named else self.find("dicom", instance.modality or "-", station, institution)
+        result = map.convert(record, self.sender_of(station, institution), self.translator, explain=explain)
+        result.kind = instance.modality
+        result.control_id = instance.uid
+        charset = instance.charset
+        result.codec, result.declared, result.is_guessed = (
+            charset.codec,
+            charset.declared or None,
+            charset.is_guessed,
+        )
+        if charset.is_guessed:
+            word = charset.declared or "-"
+            issue = Issue(
+                "HT-DCM-09", {"declared": word[:40], "codec": charset.codec}, "warning", source="(0008,0005)"
+            )
+            result.issues = [issue, *result.issues]
+        return result
 
     def sender_of(self, application: str, facility: str) -> Sender:
         """Return the settings of a source: the first pattern that fits "application|facility"."""

@@ -110,6 +110,11 @@ def _parsed(map: Map, raw: bytes) -> Any:
         return parse(raw)
     if map.format == "xml":
         return parse_xml(raw)
+    if map.format == "dicom":
+        from mappings.dicom import read_instance
+        from mappings.dicom.study import alone
+
+        return alone(read_instance(raw))
     from mappings.rows import read_rows
 
     return read_rows(raw).rows[0]

@@ -1,4 +1,4 @@
-"""Golden cases: tests/golden/<map>/<case>/ with message.hl7 (or row.json) and the bundle.json that comes of it."""
+"""Golden cases: tests/golden/<map>/<case>/ with message.hl7 (or row.json, sheet.csv, object.dcm) and the bundle.json that comes of it."""
 
 import json
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def active() -> ActiveMaps:
 def all_cases() -> list[Case]:
     return [
         Case(source.parent, source)
-        for pattern in ("*/*/message.hl7", "*/*/row.json", "*/*/sheet.csv")
+        for pattern in ("*/*/message.hl7", "*/*/row.json", "*/*/sheet.csv", "*/*/object.dcm")
         for source in sorted(HERE.glob(pattern))
     ]
 

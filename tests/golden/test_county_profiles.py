@@ -44,7 +44,8 @@ NOT_CARRIED = {
     "laboratory-report": {"DiagnosticReport.encounter", "ht-rep-2"},
     "laboratory-result": {"Observation.effective[x]", "Observation.performer"},
     "organization": {"Organization.identifier", "Organization.name"},
-    "patient": {"Patient.birthDate", "Patient.gender", "Patient.name"},
+    # Test objects of devices name nobody.
+    "patient": {"Patient.birthDate", "Patient.gender", "Patient.identifier", "Patient.name"},
     "practitioner": {"Practitioner.identifier", "Practitioner.name"},
     "practitioner-role": {"ht-rol-1"},
     "service-request": {
