@@ -20,8 +20,8 @@ from mappings.language.errors import problem
 from mappings.language.fitting import particularity
 from mappings.language.result import Result
 from mappings.language.trial import run_trials
-from terminology.fhirjson import Json
 from mappings.xml.parse import XmlMessage
+from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidInput, Issue, UnmappableMessage
 from terminology.translate import Translator
 
