@@ -162,6 +162,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "conformance": ConformanceApi(settings.data, clock=lambda: datetime.now(settings.zone)),
         "catalogues": Later(lambda: _catalogue_routes(office)),
         "codes": Later(lambda: _code_routes(office, published)),
+        "api": Later(lambda: _vendor_routes(context, settings)),
     }
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
     if settings.recognition_reminders:
@@ -281,6 +282,12 @@ def _code_routes(office: Office, published: PublishedMaps) -> Part:
     from gateway.workbench.http import CodeRoutes
 
     return CodeRoutes(office, published.publish)
+
+
+def _vendor_routes(context: rest.Context, settings: Settings) -> Part:
+    from gateway.recognition.vendor import VendorApi, load_clients
+
+    return VendorApi(context, load_clients(settings.vendor_clients) if settings.vendor_clients else None)
 
 
 def _health(started: float) -> Json:

@@ -153,6 +153,11 @@ class Settings:
         "就诊和开单时生成互认提醒（Communication）。",
         "Make recognition reminders (Communication) at visits and orders.",
     )
+    vendor_clients: Path | None = setting(
+        None,
+        '厂商接口 /api/report 的调用方和密钥（TOML：名称 = "密钥"）；未设置时不验签，仅限本机试用。',
+        'Callers of /api/report and their secrets (TOML: name = "secret"); without it signatures aren\'t checked: a sandbox.',
+    )
     control_id_reuse_hours: float = setting(
         24.0,
         "同一来源多久之后允许以相同的 MSH-10 发送另一内容（有些设备每天从 1 计数）。",

@@ -47,6 +47,8 @@ DECISION: Json = {
         {"name": "reason", "use": "in", "min": 0, "max": "1", "type": "Coding"},
         {"name": "practitioner", "use": "in", "min": 0, "max": "1", "type": "Reference"},
         {"name": "organization", "use": "in", "min": 0, "max": "1", "type": "Reference"},
+        {"name": "encounter", "use": "in", "min": 0, "max": "1", "type": "Reference"},
+        {"name": "note", "use": "in", "min": 0, "max": "1", "type": "string"},
         {"name": "at", "use": "in", "min": 0, "max": "1", "type": "dateTime"},
         {"name": "return", "use": "out", "min": 1, "max": "1", "type": "Task"},
     ],
@@ -72,5 +74,25 @@ STATISTICS: Json = {
         {"name": "item", "use": "in", "min": 0, "max": "1", "type": "string"},
         {"name": "practitioner", "use": "in", "min": 0, "max": "1", "type": "string"},
         {"name": "return", "use": "out", "min": 1, "max": "1", "type": "MeasureReport"},
+    ],
+}
+
+AUDIT: Json = {
+    "resourceType": "OperationDefinition",
+    "url": "https://hutong.health/fhir/OperationDefinition/recognition-audit",
+    "name": "RecognitionAudit",
+    "title": "互认重复收费稽核",
+    "status": "active",
+    "kind": "operation",
+    "code": "recognition-audit",
+    "description": "Accepted results whose item was charged again while they were valid (MR-030). Reads only.",
+    "system": True,
+    "type": False,
+    "instance": False,
+    "parameter": [
+        {"name": "periodStart", "use": "in", "min": 1, "max": "1", "type": "date"},
+        {"name": "periodEnd", "use": "in", "min": 1, "max": "1", "type": "date"},
+        {"name": "organization", "use": "in", "min": 0, "max": "1", "type": "string"},
+        {"name": "return", "use": "out", "min": 1, "max": "1", "type": "Parameters"},
     ],
 }

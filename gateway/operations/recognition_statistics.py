@@ -44,12 +44,12 @@ async def evaluate(request: Request, context: Context) -> Response:
 
 
 async def _rows(start: str, end: str, packs: Packs, context: Context) -> list[Decided]:
-    tasks = await _all(
+    tasks = await every(
         "Task",
         [("code", "mutual-recognition"), ("authored-on", f"ge{start}"), ("authored-on", f"le{end}")],
         context,
     )
-    reminders = await _all(
+    reminders = await every(
         "Communication",
         [("category", "recognition-reminder"), ("sent", f"ge{start}"), ("sent", f"le{end}")],
         context,
@@ -71,7 +71,7 @@ async def _rows(start: str, end: str, packs: Packs, context: Context) -> list[De
     return decided(tasks, reminders, item_of=lambda reference: items.get(reference, ("", Decimal(0))))
 
 
-async def _all(kind: str, params: list[tuple[str, str]], context: Context) -> list[Json]:
+async def every(kind: str, params: list[tuple[str, str]], context: Context) -> list[Json]:
     """Return every match; raises TooCostly beyond the limit."""
     found: list[Json] = []
     cursor: str | None = None

@@ -12,7 +12,7 @@ from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
 from gateway.operations.convert_definition import CONVERT
-from gateway.operations.recognition_definitions import DECISION, RECOGNIZE, STATISTICS
+from gateway.operations.recognition_definitions import AUDIT, DECISION, RECOGNIZE, STATISTICS
 from gateway.operations.terminology_definitions import (
     BATCH_VALIDATE_CODE,
     TERMINOLOGY_CAPABILITIES,
@@ -119,6 +119,7 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.recognize:recognize_items", RECOGNIZE),
     Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),
     Operation("gateway.operations.recognition_statistics:evaluate", STATISTICS),
+    Operation("gateway.operations.recognition_audit:audit", AUDIT),
     Operation(f"{TERMINOLOGY}:expand", f"{CORE}ValueSet-expand"),
     Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}ValueSet-validate-code"),
     Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}CodeSystem-validate-code"),

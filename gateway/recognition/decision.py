@@ -28,6 +28,8 @@ class Decision:
     """`result` is a versioned reference (Observation/1/_history/2): a decision is about what the physician saw.
 
     `source`: the institution that made it, `mark`: its recognition mark; both stay with an accepted result (MR-030).
+    `doctor`: who decided, where he has no record here (number and name as they came); `remark`: a listed reason in the
+    sender's words, kept beside it.
     """
 
     patient: str
@@ -42,6 +44,8 @@ class Decision:
     encounter: str | None = None
     source: str | None = None
     mark: str | None = None
+    doctor: Json | None = None
+    remark: str | None = None
 
 
 def check_reason(decision: Decision, packs: Packs) -> None:
@@ -92,12 +96,16 @@ def to_resources(decision: Decision, packs: Packs, ids: tuple[str, str, str]) ->
         task["basedOn"] = [{"reference": decision.order}]
     if decision.practitioner:
         task["requester"] = {"reference": decision.practitioner}
+    elif decision.doctor:
+        task["requester"] = decision.doctor
     if decision.organization:
         task["owner"] = {"reference": decision.organization}
     if decision.reason:
         listed = packs.reason(decision.reason.get("code", "")) or {}
         coding = {"system": f"{C}recognition-reason", "display": listed.get("zh", "")} | decision.reason
         task["statusReason"] = {"coding": [coding]} | ({"text": decision.note} if decision.note else {})
+    if decision.remark:
+        task["note"] = [{"text": decision.remark}]
     if decision.encounter:
         task["encounter"] = {"reference": decision.encounter}
     if decision.action == "accept":
@@ -150,9 +158,10 @@ def _provenance(decision: Decision, packs: Packs, id: str, targets: tuple[str, s
     at = decision.at.isoformat()
     task_id, issue_id = targets
     who = (
-        {"reference": decision.practitioner or decision.organization}
-        if decision.practitioner or decision.organization
-        else {"display": "unknown"}
+        {"reference": decision.practitioner}
+        if decision.practitioner
+        else decision.doctor
+        or ({"reference": decision.organization} if decision.organization else {"display": "unknown"})
     )
     agent: Json = {"who": who}
     if decision.practitioner and decision.organization:

@@ -76,22 +76,10 @@ async def _order(order: Json, patient: Json, context: Context) -> tuple[Occasion
 
 async def _visit(encounter: Json, patient: Json, context: Context) -> tuple[Occasion, Answer, Record]:
     at = read_instant((encounter.get("period") or {}).get("start")) or context.clock()
-    packs = library(context).at(at)
-    evidence = Evidence(context)
-    await evidence.read([reference_of(patient)])
-    await evidence.follow([encounter])
-    found = await gather_history(evidence, patient, at, days=_days(packs))
-    record = evidence.record()
-    requester = record.resolve(encounter.get("serviceProvider"), encounter)
-    items = list(dict.fromkeys(_keys(row) for row in found if codings(row.get("code"))))[:MAX_ITEMS]
-    question = Question(
-        patient=patient,
-        items=tuple(tuple({"system": system, "code": code} for system, code in item) for item in items),
-        at=at,
-        requester=requester,
-        encounter=encounter,
+    organization = next(iter(references(encounter, "serviceProvider")), None)
+    question, answer, record = await history(
+        patient, context, at=at, organization=organization, encounter=encounter
     )
-    answer = recognize(question, record, packs, ItemMaps())
     doctors = [
         held
         for row in encounter.get("participant") or ()
@@ -102,10 +90,37 @@ async def _visit(encounter: Json, patient: Json, context: Context) -> tuple[Occa
         "visit", reference_of(patient), reference_of(encounter), context.clock(),
         encounter=reference_of(encounter),
         doctor=next(iter(doctors), None),
-        organization=reference_of(requester) if requester else None,
+        organization=reference_of(question.requester) if question.requester else None,
         is_emergency=is_emergency(encounter, None),
     )  # fmt: skip
     return occasion, answer, record
+
+
+async def history(
+    patient: Json,
+    context: Context,
+    *,
+    at: datetime,
+    organization: str | None = None,
+    encounter: Json | None = None,
+) -> tuple[Question, Answer, Record]:
+    """Judge everything that a patient has had lately as if all of it were ordered now; `organization` asks."""
+    packs = library(context).at(at)
+    evidence = Evidence(context)
+    await evidence.read([reference_of(patient)])
+    asker = await evidence.read([organization] if organization else [])
+    await evidence.follow([*asker, *([encounter] if encounter else [])])
+    found = await gather_history(evidence, patient, at, days=_days(packs))
+    record = evidence.record()
+    items = list(dict.fromkeys(_keys(row) for row in found if codings(row.get("code"))))[:MAX_ITEMS]
+    question = Question(
+        patient=patient,
+        items=tuple(tuple(_coding(*key) for key in item) for item in items),
+        at=at,
+        requester=asker[0] if asker else None,
+        encounter=encounter,
+    )
+    return question, recognize(question, record, packs, ItemMaps()), record
 
 
 async def keep(reminders: list[Json], context: Context) -> list[Json]:
@@ -150,6 +165,10 @@ def _days(packs: Packs) -> int:
 
 def _keys(resource: Json) -> tuple[tuple[str, str], ...]:
     return tuple((row.get("system", ""), row.get("code", "")) for row in codings(resource.get("code")))
+
+
+def _coding(system: str, code: str) -> Json:
+    return {"system": system, "code": code} if system else {"code": code}
 
 
 def _is_its_own(report: Json, source: Json) -> bool:

@@ -294,6 +294,66 @@ class TestAccepted:
         assert "entry" not in server.request("GET", "ChargeItem").json()
 
 
+class TestChargedAgain:
+    """MR-030: $recognition-audit"""
+
+    def charge(self, server: Server, **more: Any) -> None:
+        put(
+            server,
+            {
+                "resourceType": "ChargeItem",
+                "id": "fee",
+                "status": "billable",
+                "code": {"coding": [POTASSIUM]},
+                "subject": {"reference": "Patient/zhang"},
+                "occurrenceDateTime": "2026-03-22T09:00:00+08:00",
+                "priceOverride": {"value": 12, "currency": "CNY"},
+            }
+            | more,
+        )
+
+    def audit(self, server: Server) -> list[Json]:
+        query = "$recognition-audit?periodStart=2026-03-01&periodEnd=2026-03-31"
+        rows = server.request("GET", query).json()["parameter"]
+        found = [row["part"] for row in rows if row["name"] == "finding"]
+        [count] = [row["valueInteger"] for row in rows if row["name"] == "count"]
+        assert count == len(found)
+        return found
+
+    def test_a_charge_within_validity_is_listed(self, server: Server) -> None:
+        decide(server, "accept", at="2026-03-20T10:00:00+08:00")
+        self.charge(server)
+        [parts] = self.audit(server)
+        assert {"name": "charge", "valueReference": {"reference": "ChargeItem/fee"}} in parts
+        assert {"name": "validUntil", "valueDateTime": "2026-03-25T23:59:59+08:00"} in parts
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"occurrenceDateTime": "2026-03-26T00:00:00+08:00"},
+            {"occurrenceDateTime": "2026-03-18T09:00:00+08:00"},
+            {"status": "entered-in-error"},
+            {"code": {"coding": [{"system": "http://loinc.org", "code": "2951-2"}]}},
+        ],
+        ids=["after validity", "before the decision", "withdrawn", "another item"],
+    )
+    def test_what_is_no_double_charge(self, server: Server, changed: Json) -> None:
+        decide(server, "accept", at="2026-03-20T10:00:00+08:00")
+        self.charge(server, **changed)
+        assert self.audit(server) == []
+
+    @pytest.mark.parametrize(("action", "reason"), [("reject", "01"), ("revoke", None)])
+    def test_who_did_not_accept_may_charge(self, server: Server, action: str, reason: str | None) -> None:
+        decide(server, "accept", at="2026-03-20T10:00:00+08:00")
+        more = {"reason": reason} if reason else {}
+        decide(server, action, at="2026-03-20T11:00:00+08:00", **more)
+        self.charge(server)
+        assert self.audit(server) == []
+
+    def test_both_ends_of_the_period_are_needed(self, server: Server) -> None:
+        assert server.request("GET", "$recognition-audit?periodStart=2026-03-01").status_code == 400
+
+
 class TestLoads:
     def test_many_orders_at_once_are_not_waited_for(self, server: Server) -> None:
         put(server, visit(status="planned"))
