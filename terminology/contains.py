@@ -50,6 +50,7 @@ class Renderer:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._is_short = not options.include_designations and not options.properties
         self._declared: dict[str, str | None] = {}
         self.supplements: dict[str, None] = {}
 
@@ -68,6 +69,11 @@ class Renderer:
 
     def row(self, member: Member) -> Json:
         system, ordinal = member.system, member.ordinal
+        if self._is_short and member.row is None and not member.shows_version:
+            plain = getattr(system, "plain_row", None)
+            shown: Json | None = plain(ordinal, self._options.languages) if plain else None
+            if shown is not None:
+                return shown
         row: Json = {}
         extensions = self._extensions(member)
         if extensions:

@@ -28,6 +28,9 @@ class Inputs:
     def __init__(self, operation: str, rows: Iterable[Json]) -> None:
         self.operation = operation
         self.rows = list(rows)
+        self._by_name: dict[str, list[Json]] = {}
+        for row in self.rows:
+            self._by_name.setdefault(row["name"], []).append(row)
 
     @classmethod
     def of(cls, operation: str, parameters: Any) -> "Inputs":
@@ -45,7 +48,7 @@ class Inputs:
         return cls(operation, rows)
 
     def has(self, name: str) -> bool:
-        return any(row["name"] == name for row in self.rows)
+        return name in self._by_name
 
     def text(self, *names: str) -> str | None:
         """Return the one value of a string-like parameter, under the first name that is there."""
@@ -56,7 +59,7 @@ class Inputs:
         return None
 
     def texts(self, name: str) -> list[str]:
-        return [_text(name, row) for row in self.rows if row["name"] == name]
+        return [_text(name, row) for row in self._by_name.get(name, ())]
 
     def need(self, *names: str) -> str:
         """Return a string-like parameter; raises InvalidInput when it is missing."""
@@ -125,9 +128,7 @@ class Inputs:
     def resources(self, name: str, kinds: Sequence[str]) -> list[Json]:
         """Return the resources of the kinds; other kinds are left out, what is no resource is refused."""
         found = []
-        for row in self.rows:
-            if row["name"] != name:
-                continue
+        for row in self._by_name.get(name, ()):
             resource = row.get("resource")
             if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
                 raise _wrong(name, "resource", row)
@@ -139,9 +140,7 @@ class Inputs:
     def parts(self, name: str) -> list[dict[str, Json]]:
         """Return the parts of each parameter of a name, by their own name."""
         found = []
-        for row in self.rows:
-            if row["name"] != name:
-                continue
+        for row in self._by_name.get(name, ()):
             parts = row.get("part")
             if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
                 raise _wrong(name, "list of parts", row)
@@ -149,10 +148,12 @@ class Inputs:
         return found
 
     def _one(self, name: str) -> Json | None:
-        found = [row for row in self.rows if row["name"] == name]
+        found = self._by_name.get(name)
+        if found is None:
+            return None
         if len(found) > 1:
             raise InvalidInput("HT-TX-02", name=name, count=len(found))
-        return found[0] if found else None
+        return found[0]
 
 
 def _text(name: str, row: Json) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Protocol
 
+from terminology.canonical import split
 from terminology.code_system import CodeSystem
 from terminology.fhirjson import Json
 from terminology.memory import ConceptIndex, MemoryCodeSystem, version_algorithm
@@ -77,6 +78,7 @@ class ResourceLibrary:
     def __init__(self, resources: Iterable[Json] = ()) -> None:
         self._by_url: dict[str, dict[str, list[Json]]] = {kind: {} for kind in KINDS}
         self._by_id: dict[tuple[str, str], Json] = {}
+        self._supplements: dict[str, list[Json]] = {}
         self._indexes: dict[int, MemoryCodeSystem] = {}
         for resource in resources:
             self.put(resource)
@@ -88,12 +90,16 @@ class ResourceLibrary:
             self.remove(kind, identity)
             self._by_id[kind, identity] = resource
         self._by_url[kind].setdefault(resource.get("url", ""), []).append(resource)
+        if resource.get("content") == "supplement":
+            self._supplements.setdefault(_supplemented(resource), []).append(resource)
 
     def remove(self, kind: str, identity: str) -> None:
         old = self._by_id.pop((kind, identity), None)
         if old is not None:
             kept = [resource for resource in self._by_url[kind][old.get("url", "")] if resource is not old]
             self._by_url[kind][old.get("url", "")] = kept
+            if old.get("content") == "supplement":
+                self._supplements[_supplemented(old)].remove(old)
             self._indexes.pop(id(old), None)
 
     def by_id(self, kind: str, identity: str) -> Json | None:
@@ -126,8 +132,8 @@ class ResourceLibrary:
         return (row for row in self.code_systems() if str(row.get("valueSet", "")).partition("|")[0] == url)
 
     def supplements(self, url: str, version: str | None) -> Iterator[ConceptIndex]:
-        for resource in self.code_systems():
-            if resource.get("content") == "supplement" and supplements_it(resource, url, version):
+        for resource in self._supplements.get(url, ()):
+            if supplements_it(resource, url, version):
                 yield self.open(resource).index
 
     def value_set(self, url: str, version: str | None) -> Json | None:
@@ -148,6 +154,11 @@ class ResourceLibrary:
     def all(self, kind: str, url: str) -> list[Json]:
         """Return every version of a resource, whatever its content."""
         return self._by_url[kind].get(url, [])
+
+
+def _supplemented(resource: Json) -> str:
+    """Return the URL of the code system that a supplement belongs to."""
+    return split(str(resource.get("supplements", "")))[0]
 
 
 class Libraries:

@@ -34,6 +34,7 @@ class Scope:
     used_supplements: set[str] = field(default_factory=set)
     limit: int = 1_000
     _chain: list[str] = field(default_factory=list)
+    _found: dict[tuple[str, str | None], CodeSystem | None] = field(default_factory=dict)
 
     def issue(
         self,
@@ -70,7 +71,9 @@ class Scope:
             version = self.version_by_rules(url, version)
         if version is None and self.options.on is not None and not self.own.all("CodeSystem", url):
             version = self.library.version_on(url, self.options.on)
-        system = self._find(url, version)
+        if (url, version) not in self._found:
+            self._found[url, version] = self._find(url, version)
+        system = self._found[url, version]
         if system is None:
             return None
         indexes = [*self.library.supplements(url, system.version), *self.own.supplements(url, system.version)]

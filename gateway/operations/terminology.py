@@ -140,6 +140,9 @@ def _parameters(request: Request, context: Context) -> Json:
 async def _instance(request: Request, context: Context, library: TerminologyLibrary) -> Json:
     """Return the resource that an instance-level operation is called on."""
     kind, identity = str(request.type), str(request.id)
+    held = library.stored.by_id(kind, identity)
+    if held is not None:
+        return held
     version = await context.store.read(kind, identity)
     if version is not None and version.body is not None:
         resource = decode_resource(version.body)

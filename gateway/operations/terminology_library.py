@@ -14,6 +14,7 @@ from typing import Any
 from conformance import profiles
 from gateway.store.protocol import Commit, Delete, Store, Version
 from terminology.code_system import Filter
+from terminology.concept_map_index import read_map
 from terminology.fhir_core import FhirCore
 from terminology.fhirjson import Json, decode_resource
 from terminology.grammars import GrammarLibrary
@@ -95,9 +96,8 @@ class TerminologyLibrary:
         known = self.stored.by_id(version.type, version.id)
         if known is not None and known.get("meta", {}).get("versionId") == str(version.version):
             return
-        resource = decode_resource(version.body)
         try:
-            check_shape(resource, "stored")
+            resource = _read(version.type, version.body)
         except InvalidInput:
             # Written without validation; it stays readable over REST and answers no terminology question.
             log.warning("stored %s/%s cannot be evaluated", version.type, version.id)
@@ -151,6 +151,15 @@ class TerminologyLibrary:
     def shipped(self, kind: str, identity: str) -> Json | None:
         """Return a resource of the county profiles or one that FHIR itself defines, by its id."""
         return profiles.by_id(kind, identity) or self.core.by_id(kind, identity)
+
+
+def _read(kind: str, body: bytes) -> Json:
+    """Return a stored terminology resource; raises InvalidInput when its shape cannot be evaluated."""
+    if kind == "ConceptMap":
+        return read_map(body)
+    resource = decode_resource(body)
+    check_shape(resource, "stored")
+    return resource
 
 
 def _flat(rows: Iterable[Json]) -> Iterator[Json]:

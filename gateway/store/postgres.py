@@ -209,11 +209,15 @@ class PostgresStore:
             await self._wake.wait()
             self._wake.clear()
             while self._jobs:
-                batch = [self._jobs[number] for number in range(min(GROUP, len(self._jobs)))]
-                await self._transact(batch)
-                for job in batch:
-                    self._jobs.popleft()
-                    job.deliver()
+                await self._write_waiting()
+
+    async def _write_waiting(self) -> None:
+        """Put what waits into one transaction. Nothing of it, it may be large, is held when the task waits again."""
+        batch = [self._jobs[number] for number in range(min(GROUP, len(self._jobs)))]
+        await self._transact(batch)
+        for job in batch:
+            self._jobs.popleft()
+            job.deliver()
 
     async def _transact(self, batch: Sequence[_Job]) -> None:
         """Run the jobs in one transaction, again when the database asks for it; at last each one alone."""

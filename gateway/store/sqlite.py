@@ -163,27 +163,33 @@ class SqliteStore:
         return await future
 
     def _write(self) -> None:
-        """The writer thread: everything that waits goes into one transaction."""
-        while (job := self._queue.get()) is not None:
-            batch = [job]
-            ends = False
-            while len(batch) < GROUP and not ends:
-                try:
-                    more = self._queue.get_nowait()
-                except Empty:
-                    break
-                if more is None:
-                    ends = True
-                else:
-                    batch.append(more)
-            self._transact(batch)
-            loops = {id(loop): loop for loop in (one.future.get_loop() for one in batch)}
-            for key, loop in loops.items():
-                mine = [one for one in batch if id(one.future.get_loop()) == key]
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_deliver, mine)
-            if ends:
-                return
+        """The writer thread. While it waits it holds nothing of the last transaction, which may have been large."""
+        while self._write_waiting():
+            pass
+
+    def _write_waiting(self) -> bool:
+        """Put everything that waits into one transaction; whether there will be more."""
+        job = self._queue.get()
+        if job is None:
+            return False
+        batch = [job]
+        ends = False
+        while len(batch) < GROUP and not ends:
+            try:
+                more = self._queue.get_nowait()
+            except Empty:
+                break
+            if more is None:
+                ends = True
+            else:
+                batch.append(more)
+        self._transact(batch)
+        loops = {id(loop): loop for loop in (one.future.get_loop() for one in batch)}
+        for key, loop in loops.items():
+            mine = [one for one in batch if id(one.future.get_loop()) == key]
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_deliver, mine)
+        return not ends
 
     def _transact(self, batch: Sequence[_Job]) -> None:
         """Run the jobs in one transaction; when the database itself fails, each is tried once more alone."""

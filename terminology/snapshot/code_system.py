@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from terminology.code_system import Filter, Selection
 from terminology.concept_status import text_of
 from terminology.designations import DISPLAY_USE, Designation, Designations
 from terminology.fhirjson import Json
 from terminology.filters import COMPUTED, select
-from terminology.languages import Language, known
+from terminology.languages import Language, Languages, known
 from terminology.snapshot.selection import ArraySelection, Ordinals, ordinals_of
 from terminology.snapshot.snapshot import Snapshot
 
 MAX_SELECTIONS = 256
 # A regular expression that only says how a code begins: I10\..* (codes of a category).
 BEGINNING = re.compile(r"((?:[A-Za-z0-9]|\\[.+-])+)\.\*", re.ASCII)
+CONCEPT_STATUS = "status"
 DEPRECATED = frozenset({"deprecated", "retired", "withdrawn"})
 VALUE_KEYS = {
     "code": "valueCode", "string": "valueString", "boolean": "valueBoolean", "integer": "valueInteger",
@@ -141,8 +143,32 @@ class SnapshotCodeSystem:
     def extensions(self, ordinal: int) -> Sequence[Json]:
         return self.snapshot.carried(ordinal).get("extension") or ()
 
+    def plain_row(self, ordinal: int, languages: Languages | None) -> Json | None:
+        """Return the row of an expansion when system, code and display are all there is to show of a concept.
+
+        Most concepts of a catalogue are so, and a page of them costs a tenth. None: look at the concept itself.
+        """
+        if not self._is_plain[ordinal]:
+            return None
+        if languages is not None and not self._comes_first(languages):
+            return None
+        snapshot = self.snapshot
+        return {"system": self.url, "code": snapshot.code(ordinal), "display": snapshot.display(ordinal)}
+
+    def _comes_first(self, languages: Languages) -> bool:
+        """Whether the displays are in the language that is asked for first."""
+        first = next(iter(languages), None)
+        own = self._language
+        return first is not None and own is not None and first.weight > 0 and first.matches(own, "full")
+
+    @cached_property
+    def _is_plain(self) -> NDArray[np.bool_]:
+        return self.snapshot.is_plain(CONCEPT_STATUS)
+
     def status(self, ordinal: int) -> str | None:
-        return next(iter(self.property_texts(ordinal, "status")), None)
+        if CONCEPT_STATUS not in self._types:
+            return None
+        return next(iter(self.property_texts(ordinal, CONCEPT_STATUS)), None)
 
     def is_abstract(self, ordinal: int) -> bool:
         return self.snapshot.is_abstract(ordinal)

@@ -4,6 +4,7 @@ File names do not matter; each snapshot says which version of which code system 
 New files are seen by the next question; mapped files stay valid while they are in use.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -41,7 +42,10 @@ class CatalogueLibrary:
     @property
     def _catalogues(self) -> dict[str, list[Json]]:
         """Metadata by URL; the folder is read again when something was published."""
-        changed = self._folder.stat().st_mtime_ns if self._folder.exists() else 0
+        try:
+            changed = os.stat(self._folder).st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
         if changed != self._seen:
             self._seen = changed
             paths: dict[tuple[str, str], Path] = {}

@@ -30,6 +30,12 @@ class Snapshot:
         self.gram_ord: NDArray[np.uint32] = self._arrays["gram_ord"]
         self.hierarchy = Hierarchy(self._arrays)
         self.search = Search(self)
+        # Plain views of the same memory: one text is then read without making an array.
+        self._views = {
+            name: (memoryview(self._arrays[f"{name}_off"]), memoryview(self._arrays[name]))
+            for name in self._arrays
+            if f"{name}_off" in self._arrays
+        }
         self._code_order = self._arrays["code_order"]
         self._flags = self._arrays["flags"]
         self._columns = {code: number for number, code in enumerate(self.meta["columns"])}
@@ -83,6 +89,15 @@ class Snapshot:
     def flagged(self, name: Literal["inactive", "abstract"]) -> Ordinals:
         """Return the sorted ordinals that are inactive or abstract."""
         return np.flatnonzero(self._flags & {"inactive": 1, "abstract": 2}[name]).astype(np.uint32)
+
+    def is_plain(self, status: str) -> NDArray[np.bool_]:
+        """Return for each concept whether it is active, has a display and carries neither extras nor the property `status`."""
+        extra = np.diff(self._arrays["extra_off"]) == 0
+        plain: NDArray[np.bool_] = (self._flags == 0) & extra
+        number = self._columns.get(status)
+        if number is not None:
+            plain[self._arrays[f"p{number}_ord"]] = False
+        return plain
 
     def designations(self, ordinal: int) -> list[Designation]:
         value = self._bytes("designation", ordinal)
@@ -143,5 +158,5 @@ class Snapshot:
         return int(self._arrays["name_length"][ordinal])
 
     def _bytes(self, name: str, row: int) -> bytes:
-        offsets = self._arrays[f"{name}_off"]
-        return self._arrays[name][int(offsets[row]) : int(offsets[row + 1])].tobytes()
+        offsets, content = self._views[name]
+        return bytes(content[offsets[row] : offsets[row + 1]])
