@@ -17,6 +17,7 @@ class Figures:
 
     rate: float
     p50: float
+    p95: float
     p99: float
     errors: int
 
@@ -91,6 +92,7 @@ async def load(port: int, connections: int, seconds: float, make: Callable[[int]
     return Figures(
         len(times) / elapsed,
         times[len(times) // 2] * 1000,
+        times[len(times) * 95 // 100] * 1000,
         times[min(len(times) - 1, len(times) * 99 // 100)] * 1000,
         errors,
     )

@@ -210,6 +210,7 @@ def median(rows: list[Figures]) -> Figures:
     return Figures(
         statistics.median(row.rate for row in rows),
         statistics.median(row.p50 for row in rows),
+        statistics.median(row.p95 for row in rows),
         statistics.median(row.p99 for row in rows),
         sum(row.errors for row in rows),
     )

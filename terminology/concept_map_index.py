@@ -62,9 +62,7 @@ def read_map(body: bytes) -> Json:
         return concept_map
     parts = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     groups = msgspec.json.decode(parts.pop("group", b"[]"), type=list[dict[str, msgspec.Raw]])
-    elements = [
-        msgspec.json.decode(group.pop("element", b"[]"), type=list[msgspec.Raw]) for group in groups
-    ]
+    elements = [msgspec.json.decode(group.pop("element", b"[]"), type=list[msgspec.Raw]) for group in groups]
     found = LargeMap({name: decode(value) for name, value in parts.items()})
     found["group"] = [{name: decode(value) for name, value in group.items()} for group in groups]
     check_shape(found, "stored")

@@ -71,9 +71,9 @@ class Renderer:
         system, ordinal = member.system, member.ordinal
         if self._is_short and member.row is None and not member.shows_version:
             plain = getattr(system, "plain_row", None)
-            shown: Json | None = plain(ordinal, self._options.languages) if plain else None
-            if shown is not None:
-                return shown
+            found: Json | None = plain(ordinal, self._options.languages) if plain else None
+            if found is not None:
+                return found
         row: Json = {}
         extensions = self._extensions(member)
         if extensions:

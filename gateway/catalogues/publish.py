@@ -9,25 +9,35 @@ from typing import Any
 from gateway.catalogues.authoring import Catalogue, Catalogues, PublishedVersion
 from terminology.catalogue.row import Row
 from terminology.fhirjson import Json
-from terminology.snapshot.build import Concept, Designation, write
+from terminology.snapshot.build import Concept, Designation, Progress, write
+from terminology.snapshot.header import is_readable
 from terminology.snapshot.library import EFFECTIVE, SUFFIX
 
 USES = {"short": "https://hutong.health/fhir/CodeSystem/designation-use"}
 
 
-def write_snapshot(catalogues: Catalogues, version: PublishedVersion, folder: Path) -> Path:
-    """Write the snapshot of a version and return its path; one that exists is left (a version never changes)."""
+def write_snapshot(
+    catalogues: Catalogues,
+    version: PublishedVersion,
+    folder: Path,
+    *,
+    progress: Progress = lambda _done, _all: None,
+) -> Path:
+    """Write the snapshot of a version and return its path; one that is there is left (a version never changes).
+
+    One that was damaged, or written by an earlier Hutong in another form, is written again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{version.catalogue}-{version.number}{SUFFIX}"
-    if not path.exists():
+    if not is_readable(path):
         rows = list(catalogues.rows(version.catalogue, version.number))
         resource = code_system(catalogues.get(version.catalogue), version, rows)
-        write(path, [to_concept(row) for row in rows], {"resource": resource})
+        write(path, [to_concept(row) for row in rows], {"resource": resource}, progress=progress)
     return path
 
 
 def write_missing(catalogues: Catalogues, folder: Path) -> list[Path]:
-    """Write the snapshots that are not there yet, of all published versions."""
+    """Write the snapshots that are not there yet, or cannot be read, of all published versions."""
     return [
         write_snapshot(catalogues, version, folder)
         for row in catalogues.all()

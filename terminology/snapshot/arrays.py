@@ -32,7 +32,7 @@ def write(path: Path, meta: dict[str, Any], arrays: dict[str, Array]) -> None:
     with partial.open("wb") as file:
         file.write(MAGIC + len(header).to_bytes(8, "little") + header)
         for array in arrays.values():
-            file.write(np.ascontiguousarray(array).tobytes())
+            file.write(np.ascontiguousarray(array).data)
             file.write(b"\0" * (-array.nbytes % ALIGNMENT))
         file.flush()
         os.fsync(file.fileno())
@@ -57,3 +57,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         size = length * np.dtype(dtype).itemsize
         arrays[name] = plain[start + offset : start + offset + size].view(dtype)
     return header["meta"], arrays
+
+
+def ragged(begins: Array, counts: Array) -> Array:
+    """Return the positions of runs of `counts` that begin at `begins`, laid end to end."""
+    lead = np.cumsum(counts) - counts
+    at: Array = np.arange(int(counts.sum())) + np.repeat(begins - lead, counts)
+    return at

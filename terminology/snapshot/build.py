@@ -1,9 +1,7 @@
 """Freeze a code system: concepts in, one snapshot file out."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,16 @@ from terminology.fhirjson import encode
 from terminology.snapshot import arrays as files
 from terminology.snapshot import grams, hierarchy
 from terminology.snapshot.arrays import Array
+from terminology.snapshot.spoken import Speech
 
 MAX_DESIGNATION_ROWS = 64
 """Designations of one concept that are searchable; the rest are kept and shown."""
 
-RARER = grams.KINDS.index(grams.RARER_READING)
-MAX_WINDOW_READINGS = 16
+BLOCK = 20_000
+"""Concepts whose texts are indexed at once."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many concepts of how many are indexed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,13 @@ class UnknownParent(Exception):
     """A concept names a parent that the version does not have."""
 
 
-def write(path: Path, concepts: Sequence[Concept], meta: dict[str, Any]) -> None:
+def write(
+    path: Path,
+    concepts: Sequence[Concept],
+    meta: dict[str, Any],
+    *,
+    progress: Progress = lambda _done, _all: None,
+) -> None:
     """Write the snapshot of `concepts` (order kept) with `meta` (JSON: url, version, property definitions …).
 
     Raises DuplicateCode, UnknownParent, hierarchy.CyclicHierarchy; nothing is left behind then.
@@ -91,7 +99,7 @@ def write(path: Path, concepts: Sequence[Concept], meta: dict[str, Any]) -> None
     )
     properties, columns = _properties(concepts)
     arrays |= columns
-    arrays |= _text(concepts)
+    arrays |= _text(concepts, path.parent, progress)
     files.write(path, meta | {"count": len(concepts), "columns": properties}, arrays)
 
 
@@ -103,7 +111,10 @@ def _parents(concept: Concept, ordinals: dict[str, int]) -> list[int]:
 
 
 def _strings(name: str, values: Sequence[str]) -> dict[str, Array]:
-    encoded = [value.encode() for value in values]
+    return _blob(name, [value.encode() for value in values])
+
+
+def _blob(name: str, encoded: Sequence[bytes]) -> dict[str, Array]:
     offsets = np.zeros(len(encoded) + 1, np.uint32 if sum(map(len, encoded)) < 2**32 else np.uint64)
     np.cumsum([len(value) for value in encoded], out=offsets[1:])
     return {f"{name}_off": offsets, name: np.frombuffer(b"".join(encoded), np.uint8)}
@@ -137,70 +148,53 @@ def _properties(concepts: Sequence[Concept]) -> tuple[list[str], dict[str, Array
     return list(pairs), arrays
 
 
-def _text(concepts: Sequence[Concept]) -> dict[str, Array]:
-    rows = [row for ordinal, concept in enumerate(concepts) for row in _rows(ordinal, concept)]
-    texts = [_text_lines(concept) for concept in concepts]
+def _text(concepts: Sequence[Concept], folder: Path, progress: Progress) -> dict[str, Array]:
+    """Return the searchable texts and their index, a block of concepts at a time."""
     lengths = np.fromiter((len(concept.display or "") for concept in concepts), np.uint32, len(concepts))
-    return _strings("text", texts) | {"name_length": lengths} | grams.build(rows, lengths)
+    lines: list[bytes] = []
+    with grams.Index(folder, lengths) as index:
+        speech = Speech()
+        for start in range(0, len(concepts), BLOCK):
+            block = concepts[start : start + BLOCK]
+            names = [hanzi.fold(concept.display) if concept.display else "" for concept in block]
+            _index_block(index, speech, block, names, start)
+            lines += [
+                _text_lines(concept, name, speech).encode()
+                for concept, name in zip(block, names, strict=True)
+            ]
+            progress(start + len(block), len(concepts))
+        return _blob("text", lines) | {"name_length": lengths} | index.finish()
 
 
-def _text_lines(concept: Concept) -> str:
+def _index_block(
+    index: grams.Index, speech: Speech, block: Sequence[Concept], names: Sequence[str], start: int
+) -> None:
+    every = np.arange(start, start + len(block))
+    index.add(grams.texts(grams.CODE, [hanzi.fold(row.code) for row in block], every, whole_only=True))
+    index.add(grams.texts(grams.NAME, list(names), every))
+    spoken = [at for at, name in enumerate(names) if not name.isascii()]
+    said = grams.texts(grams.NAME, [names[at] for at in spoken], every[spoken])
+    speech.add(index, said.points, said.lengths, said.ordinal)
+    spellings = [(at, text.lower()) for at in spoken for text in block[at].spellings]
+    designations = [
+        (at, hanzi.fold(row.value))
+        for at, concept in enumerate(block)
+        for row in concept.designations[:MAX_DESIGNATION_ROWS]
+    ]
+    for kind, rows in ((grams.INITIALS, spellings), (grams.DESIGNATION, designations)):
+        owners = every[[at for at, _ in rows]] if rows else every[:0]
+        index.add(grams.texts(kind, [text for _, text in rows], owners))
+
+
+def _text_lines(concept: Concept, name: str, speech: Speech) -> str:
     """Return what search checks long filters against: a line a text, its kind digit first (search._rank)."""
     lines = [f"0{hanzi.fold(concept.code)}"]
-    if concept.display:
-        name = hanzi.fold(concept.display)
+    if name:
         lines.append(f"1{name}")
         if not name.isascii():
-            spoken = _spoken(name)
-            lines.append(f"2{''.join(readings[0][0] for readings in spoken)}")
+            spoken = speech.written(name)
+            lines.append(f"2{''.join([syllable[0] for syllable in spoken])}")
             lines.extend(f"2{spelling.lower()}" for spelling in concept.spellings)
-            lines.append(f"3{' '.join('|'.join(readings) for readings in spoken)}")
+            lines.append(f"3{' '.join(spoken)}")
     lines.extend(f"5{hanzi.fold(row.value)}" for row in concept.designations[:MAX_DESIGNATION_ROWS])
-    return "\n".join(line.replace("\n", " ") for line in lines)
-
-
-def _rows(ordinal: int, concept: Concept) -> Iterator[grams.Row]:
-    yield grams.Row(ordinal, 0, hanzi.fold(concept.code), (0,))
-    if concept.display:
-        name = hanzi.fold(concept.display)
-        yield grams.Row(ordinal, 1, name)
-        if not name.isascii():
-            for spelling in concept.spellings:
-                yield grams.Row(ordinal, 2, spelling.lower())
-            yield from _spoken_rows(ordinal, _spoken(name))
-    for designation in itertools.islice(concept.designations, MAX_DESIGNATION_ROWS):
-        yield grams.Row(ordinal, 5, hanzi.fold(designation.value))
-
-
-@lru_cache(maxsize=2)
-def _spoken(name: str) -> list[tuple[str, ...]]:
-    """Return the readings of each character of a folded name, the usual one first; punctuation is not spoken."""
-    return [readings for readings in map(hanzi.readings, name) if readings[0]]
-
-
-def _spoken_rows(ordinal: int, spoken: list[tuple[str, ...]]) -> Iterator[grams.Row]:
-    """Initials and pinyin by the usual readings, then the grams in which a rarer reading of a 多音字 takes part.
-
-    Grams have at most three letters, so the windows around such a character stand for all combinations of a name.
-    """
-    usual = [readings[0] for readings in spoken]
-    yield grams.Row(ordinal, 2, "".join(syllable[0] for syllable in usual))
-    yield grams.Row(ordinal, 3, "".join(usual), tuple(itertools.accumulate(map(len, usual[:-1]), initial=0)))
-    for at, readings in enumerate(spoken):
-        for rarer in readings[1:]:
-            yield grams.Row(ordinal, RARER, (rarer + "".join(usual[at + 1 : at + 3]))[:3], (0,))
-    letters = [_letters(readings) for readings in spoken]
-    for at in range(len(letters)):
-        for choice in _rarer_initials(tuple(letters[at : at + 3])):
-            yield grams.Row(ordinal, RARER, choice)
-
-
-@lru_cache(maxsize=8192)
-def _letters(readings: tuple[str, ...]) -> str:
-    return "".join(dict.fromkeys(reading[0] for reading in readings))
-
-
-@lru_cache(maxsize=65536)
-def _rarer_initials(window: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the initials of up to three characters that are not the usual ones."""
-    return tuple(map("".join, itertools.islice(itertools.product(*window), 1, MAX_WINDOW_READINGS)))
+    return "\n".join([line.replace("\n", " ") for line in lines])

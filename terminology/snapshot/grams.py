@@ -4,8 +4,13 @@ Users of Chinese type one to three characters. A gram of that length is looked u
 the order in which they are shown, so the first page is a slice and the total is a length (docs/terminology/search.md).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +19,12 @@ POINT_BITS = 21
 """A Unicode code point fits in 21 bits, so a gram of three fits in one uint64."""
 
 RANK_BITS, LENGTH_BITS, ORDINAL_BITS = 4, 8, 24
-"""The sort key of an entry, highest first: gram number (28 bits), rank, length of the name, ordinal."""
+"""The order of an entry, highest first: gram number (28 bits), rank, length of the name, ordinal."""
+
+SIZES = (1, 2, 3)
+ENTRY = np.dtype([("gram", np.uint64), ("order", np.uint64)])
+PART = 4_000_000
+"""Entries that are sorted at once: with more the grams are taken in ranges, so memory stays the same."""
 
 
 class Kind(NamedTuple):
@@ -35,14 +45,13 @@ DESIGNATION = Kind(12, 13, 14)
 KINDS = (CODE, NAME, INITIALS, PINYIN, RARER_READING, DESIGNATION)
 UNMATCHED = 15
 
+RANKS = np.array(
+    [[kind.inside if kind.inside is not None else UNMATCHED, kind.start, kind.whole] for kind in KINDS],
+    np.uint64,
+)
 
-class Row(NamedTuple):
-    """One searchable text of one concept. `kind` is a place in KINDS; `starts`: where a match may begin, None: anywhere."""
-
-    ordinal: int
-    kind: int
-    text: str
-    starts: Sequence[int] | None = None
+Points = NDArray[np.uint32]
+Numbers = NDArray[np.int64]
 
 
 def key(gram: str) -> int:
@@ -57,74 +66,127 @@ def is_latin(text: str) -> bool:
     return text.isascii() and text.isalnum()
 
 
-def build(rows: Iterable[Row], lengths: NDArray[np.uint32]) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays `gram_key` (sorted), `gram_off` and `gram_ord` of all rows.
+@dataclass(frozen=True)
+class Texts:
+    """Texts of one kind laid end to end: `lengths` of each, `ordinal` of its concept.
 
-    `lengths` are the lengths of the displays: of two equal matches the shorter name comes first.
+    `starts`: for each character whether a match may begin there; None: anywhere.
     """
-    parts = _Positions(list(rows))
-    tables = [_table(parts, size, lengths) for size in (1, 2, 3)]
-    keys = np.concatenate([table[0] for table in tables])
-    counts = np.concatenate([table[1] for table in tables])
-    ordinals = np.concatenate([table[2] for table in tables])
-    offsets = np.zeros(len(counts) + 1, np.uint64)
-    np.cumsum(counts, out=offsets[1:])
-    return {"gram_key": keys, "gram_off": offsets, "gram_ord": ordinals}
+
+    kind: Kind
+    points: Points
+    lengths: Numbers
+    ordinal: Numbers
+    starts: NDArray[np.bool_] | None = None
 
 
-class _Positions:
-    """All rows laid end to end: for each character its row, and its place in that row."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        lengths = np.fromiter((len(row.text) for row in rows), np.int64, len(rows))
-        self.points = np.frombuffer(
-            "".join(row.text for row in rows).encode("utf-32-le", "surrogatepass"), np.uint32
-        )
-        begins = np.zeros(len(rows), np.int64)
-        np.cumsum(lengths[:-1], out=begins[1:])
-        self.row = np.repeat(np.arange(len(rows)), lengths)
-        self.place = np.arange(len(self.points)) - begins[self.row]
-        self.left = lengths[self.row] - self.place
-        self.ordinal = np.fromiter((row.ordinal for row in rows), np.uint64, len(rows))
-        self.kind = np.fromiter((row.kind for row in rows), np.uint8, len(rows))
-        self.may_start = np.ones(len(self.points), bool)
-        for number, row in enumerate(rows):
-            if row.starts is not None:
-                begin = begins[number]
-                self.may_start[begin : begin + len(row.text)] = False
-                self.may_start[[begin + start for start in row.starts]] = True
-        self.is_latin = (self.points < 128) & np.isin(
-            self.points, np.frombuffer(b"0123456789abcdefghijklmnopqrstuvwxyz", np.uint8)
-        )
+def texts(kind: Kind, rows: list[str], ordinals: Numbers, *, whole_only: bool = False) -> Texts:
+    """Return strings as Texts; with `whole_only` a match begins with the text."""
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    points = np.frombuffer("".join(rows).encode("utf-32-le", "surrogatepass"), np.uint32)
+    starts = None
+    if whole_only:
+        starts = np.zeros(len(points), bool)
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+    return Texts(kind, points, lengths, ordinals, starts)
 
 
-def _table(
-    parts: _Positions, size: int, lengths: NDArray[np.uint32]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]:
-    """Return the sorted grams of one size, how many concepts each has, and those concepts in rank order."""
-    at = np.flatnonzero((parts.left >= size) & parts.may_start)
-    if size == 3:
-        # Three Chinese characters are found by intersecting two pairs; three letters are typed all the time.
-        at = at[parts.is_latin[at] & parts.is_latin[at + 1] & parts.is_latin[at + 2]]
-    if not len(at):
-        return np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint32)
-    grams = parts.points[at].astype(np.uint64)
-    for step in range(1, size):
-        grams = grams << np.uint64(POINT_BITS) | parts.points[at + step].astype(np.uint64)
-    row = parts.row[at]
-    ranks = np.array(
-        [[kind.inside if kind.inside is not None else UNMATCHED, kind.start, kind.whole] for kind in KINDS],
-        np.uint64,
-    )
-    where = np.where(parts.place[at] == 0, np.where(parts.left[at] == size, 2, 1), 0)
-    rank = ranks[parts.kind[row], where]
-    ordinal = parts.ordinal[row]
-    length = np.minimum(lengths[ordinal.astype(np.int64)], (1 << LENGTH_BITS) - 1).astype(np.uint64)
-    distinct, number = np.unique(grams, return_inverse=True)
-    order = (number.astype(np.uint64) << np.uint64(RANK_BITS) | rank) << np.uint64(LENGTH_BITS) | length
-    order = np.sort(order << np.uint64(ORDINAL_BITS) | ordinal)
-    mask = np.uint64((1 << ORDINAL_BITS) - 1)
-    found = order & mask
+class Index:
+    """Collects entries in files beside the snapshot, so that memory does not grow with the catalogue."""
+
+    def __init__(self, folder: Path, lengths: NDArray[np.uint32]) -> None:
+        """`lengths` are the lengths of the displays: of two equal matches the shorter name comes first."""
+        self._lengths = np.minimum(lengths, (1 << LENGTH_BITS) - 1).astype(np.uint64)
+        self._open = ExitStack()
+        self._files, self._ordinals = [self._file(folder) for _ in SIZES], self._file(folder)
+
+    def _file(self, folder: Path) -> IO[bytes]:
+        return self._open.enter_context(tempfile.TemporaryFile(dir=folder))
+
+    def __enter__(self) -> "Index":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def add(self, found: Texts) -> None:
+        """Add every gram of some texts."""
+        row = np.repeat(np.arange(len(found.lengths)), found.lengths)
+        place = np.arange(len(found.points)) - (np.cumsum(found.lengths) - found.lengths)[row]
+        left = found.lengths[row] - place
+        ranks = RANKS[KINDS.index(found.kind)]
+        for size in SIZES:
+            may_begin = left >= size if found.starts is None else (left >= size) & found.starts
+            at = np.flatnonzero(may_begin)
+            grams = found.points[at].astype(np.uint64)
+            for step in range(1, size):
+                grams = grams << np.uint64(POINT_BITS) | found.points[at + step].astype(np.uint64)
+            where = np.where(place[at] == 0, np.where(left[at] == size, 2, 1), 0)
+            self.add_grams(size, grams, found.ordinal[row[at]], ranks[where])
+
+    def add_grams(
+        self, size: int, grams: NDArray[np.uint64], ordinals: Numbers, ranks: NDArray[np.uint64]
+    ) -> None:
+        """Add grams of one size with their concepts and ranks."""
+        entries = np.empty(len(grams), ENTRY)
+        entries["gram"] = grams
+        entries["order"] = (ranks << np.uint64(LENGTH_BITS) | self._lengths[ordinals]) << np.uint64(
+            ORDINAL_BITS
+        ) | ordinals.astype(np.uint64)
+        self._files[size - 1].write(entries.data)
+
+    def finish(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays `gram_key` (sorted), `gram_off` and `gram_ord`; the last is mapped, not read."""
+        keys, counts = [], []
+        for file in self._files:
+            for part in _parts(file):
+                distinct, number, listed = _listed(part)
+                keys.append(distinct)
+                counts.append(number)
+                self._ordinals.write(listed.data)
+        offsets = np.zeros(sum(map(len, counts)) + 1, np.uint64)
+        if counts:
+            np.cumsum(np.concatenate(counts), out=offsets[1:])
+        return {
+            "gram_key": np.concatenate(keys) if keys else np.zeros(0, np.uint64),
+            "gram_off": offsets,
+            "gram_ord": _mapped(self._ordinals, np.dtype(np.uint32)),
+        }
+
+
+def _mapped(file: IO[bytes], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the content of a file as an array, without reading it; the array outlives the file's closing."""
+    file.flush()
+    size = file.tell()
+    return np.memmap(file, dtype, "r") if size else np.zeros(0, dtype)
+
+
+def _parts(file: IO[bytes]) -> Iterator[NDArray[Any]]:
+    """Yield the entries of one size in ranges of grams that ascend, each small enough to be sorted."""
+    entries = _mapped(file, ENTRY)
+    number = -(-len(entries) // PART)
+    if number <= 1:
+        if len(entries):
+            yield np.asarray(entries)
+        return
+    sample = np.sort(np.asarray(entries["gram"][:: max(1, len(entries) // 100_000)]))
+    bounds = np.unique(sample[np.arange(1, number) * len(sample) // number])
+    edges = [np.uint64(0), *bounds, np.uint64(1 << 63)]
+    for low, high in pairwise(edges):
+        picked = []
+        for start in range(0, len(entries), PART):
+            block = entries[start : start + PART]
+            grams = block["gram"]
+            picked.append(np.asarray(block[(grams >= low) & (grams < high)]))
+        yield np.concatenate(picked)
+
+
+def _listed(entries: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]:
+    """Return the sorted grams, how many concepts each has, and those concepts in rank order."""
+    distinct, number = np.unique(entries["gram"], return_inverse=True)
+    order = number.astype(np.uint64) << np.uint64(RANK_BITS + LENGTH_BITS + ORDINAL_BITS) | entries["order"]
+    order.sort()
+    found = order & np.uint64((1 << ORDINAL_BITS) - 1)
     group = order >> np.uint64(ORDINAL_BITS + LENGTH_BITS + RANK_BITS)
     # A concept stands once in a list, where it ranks best.
     _, first = np.unique(group << np.uint64(ORDINAL_BITS) | found, return_index=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-MAGIC = b"HTSNAP01"
+MAGIC = b"HTSNAP02"
+"""The last two digits count the forms that the file has had."""
 
 
 class DamagedSnapshot(Exception):
@@ -20,3 +21,12 @@ def read_meta(path: Path) -> dict[str, Any]:
             raise DamagedSnapshot(f"{path.name} is not a snapshot of this version")
         meta: dict[str, Any] = msgspec.json.decode(file.read(int.from_bytes(head[8:16], "little")))["meta"]
     return meta
+
+
+def is_readable(path: Path) -> bool:
+    """Return whether a snapshot of this version of the format is there."""
+    try:
+        read_meta(path)
+    except (OSError, DamagedSnapshot, msgspec.MsgspecError):
+        return False
+    return True

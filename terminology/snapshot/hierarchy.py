@@ -4,12 +4,18 @@ https://hl7.org/fhir/R4/codesystem.html#hierarchy
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from terminology.snapshot.arrays import ragged
+
 Array = NDArray[Any]
+
+MAX_CLOSURE = 150_000_000
+"""Pairs of ancestor and descendant that are written down: 600 MB each way. SNOMED CT has some 7 million."""
 
 
 def build(parents: Sequence[Sequence[int]]) -> dict[str, Array]:
@@ -17,14 +23,15 @@ def build(parents: Sequence[Sequence[int]]) -> dict[str, Array]:
 
     Always `par_off, par, child_off, child`; a forest adds `enter, exit` (preorder numbers: a subsumes b when
     enter[a] <= enter[b] < exit[a]) and `preorder`; a poly-hierarchy adds `anc_off, anc` and `desc_off, desc`
-    (strict, sorted). Raises CyclicHierarchy when a concept is above itself.
+    (strict, sorted), unless they would be more than MAX_CLOSURE: then its parents are walked. Raises CyclicHierarchy
+    when a concept is above itself.
     """
-    order = topological(parents)
     children = _children(parents)
     arrays = _table("par", parents) | _table("child", children)
+    levels = _levels(arrays)
     if all(len(above) <= 1 for above in parents):
         return arrays | _intervals(parents, children)
-    return arrays | _closure(parents, order)
+    return arrays | _closure(arrays, levels)
 
 
 def topological(parents: Sequence[Sequence[int]]) -> list[int]:
@@ -75,29 +82,82 @@ def _intervals(parents: Sequence[Sequence[int]], children: list[list[int]]) -> d
     return {"enter": enter, "exit": leave, "preorder": np.array(preorder, np.uint32)}
 
 
-def _closure(parents: Sequence[Sequence[int]], order: list[int]) -> dict[str, Array]:
-    ancestors: list[Array] = [np.zeros(0, np.uint32)] * len(parents)
-    for ordinal in order:
-        above = parents[ordinal]
-        if above:
-            ancestors[ordinal] = np.unique(
-                np.concatenate([np.array(above, np.uint32), *(ancestors[parent] for parent in above)])
-            )
-    arrays = _table("anc", ancestors)
-    below = np.repeat(np.arange(len(parents), dtype=np.uint32), np.diff(arrays["anc_off"]).astype(np.int64))
-    by_ancestor = np.argsort(arrays["anc"], kind="stable")
-    counts = np.bincount(arrays["anc"], minlength=len(parents))
-    offsets = np.zeros(len(parents) + 1, np.uint64)
+def _levels(arrays: dict[str, Array]) -> list[Array]:
+    """Return the ordinals in levels, every parent in an earlier one than its children; raises CyclicHierarchy."""
+    waiting = np.diff(arrays["par_off"]).astype(np.int64)
+    level = np.flatnonzero(waiting == 0)
+    found: list[Array] = []
+    while len(level):
+        found.append(level)
+        waiting[level] = -1
+        below, number = np.unique(_rows(arrays, "child", level)[0], return_counts=True)
+        waiting[below] -= number
+        level = below[waiting[below] == 0].astype(np.int64)
+    left = np.flatnonzero(waiting >= 0)
+    if len(left):
+        raise CyclicHierarchy(int(left[0]))
+    return found
+
+
+def _closure(arrays: dict[str, Array], levels: list[Array]) -> dict[str, Array]:
+    """Return ancestors and descendants of each concept, a level at a time; nothing when they are too many."""
+    count = len(arrays["par_off"]) - 1
+    kept = np.zeros(1 << 16, np.uint32)
+    begin, size = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    used = 0
+    for level in levels:
+        above, owner = _rows(arrays, "par", level)
+        inherited = ragged(begin[above], size[above])
+        if used + len(above) + len(inherited) > MAX_CLOSURE:
+            return {}
+        pairs = np.concatenate(
+            [
+                _pairs(owner, above),
+                _pairs(np.repeat(owner, size[above]), kept[inherited]),
+            ]
+        )
+        pairs = np.unique(pairs)
+        size[level] = np.bincount((pairs >> np.uint64(32)).astype(np.int64), minlength=len(level))
+        begin[level] = used + np.cumsum(size[level]) - size[level]
+        while used + len(pairs) > len(kept):
+            kept = np.concatenate([kept, np.zeros(len(kept), np.uint32)])
+        kept[used : used + len(pairs)] = pairs.astype(np.uint32)
+        used += len(pairs)
+    ancestors = kept[ragged(begin, size)]
+    below = np.repeat(np.arange(count), size)
+    pairs = np.sort(_pairs(ancestors, below))
+    return {
+        "anc_off": _offsets(size),
+        "anc": ancestors,
+        "desc_off": _offsets(np.bincount(ancestors, minlength=count)),
+        "desc": pairs.astype(np.uint32),
+    }
+
+
+def _rows(arrays: dict[str, Array], name: str, ordinals: Array) -> tuple[Array, Array]:
+    """Return the values of some rows laid end to end, and for each the place of its row in `ordinals`."""
+    offsets = arrays[f"{name}_off"]
+    begins = offsets[ordinals].astype(np.int64)
+    counts = offsets[ordinals + 1].astype(np.int64) - begins
+    return arrays[name][ragged(begins, counts)].astype(np.int64), np.repeat(np.arange(len(ordinals)), counts)
+
+
+def _pairs(first: Array, second: Array) -> Array:
+    pairs: Array = first.astype(np.uint64) << np.uint64(32) | second.astype(np.uint64)
+    return pairs
+
+
+def _offsets(counts: Array) -> Array:
+    offsets = np.zeros(len(counts) + 1, np.uint64)
     np.cumsum(counts, out=offsets[1:])
-    return arrays | {"desc_off": offsets, "desc": below[by_ancestor]}
+    return offsets
 
 
-def _table(name: str, rows: Sequence[Sequence[int] | Array]) -> dict[str, Array]:
+def _table(name: str, rows: Sequence[Sequence[int]]) -> dict[str, Array]:
     """Return rows of different lengths as `name_off` and `name`."""
-    offsets = np.zeros(len(rows) + 1, np.uint64)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    flat = np.concatenate([np.asarray(row, np.uint32) for row in rows]) if rows else np.zeros(0, np.uint32)
-    return {f"{name}_off": offsets, name: flat.astype(np.uint32)}
+    counts = np.fromiter(map(len, rows), np.int64, len(rows))
+    flat = np.fromiter(chain.from_iterable(rows), np.uint32, int(counts.sum()))
+    return {f"{name}_off": _offsets(counts), name: flat}
 
 
 class Hierarchy:
@@ -106,6 +166,7 @@ class Hierarchy:
     def __init__(self, arrays: dict[str, Array]) -> None:
         self._arrays = arrays
         self._is_forest = "enter" in arrays
+        self._is_closed = "anc" in arrays
 
     @property
     def is_deep(self) -> bool:
@@ -125,7 +186,7 @@ class Hierarchy:
         if self._is_forest:
             enter = self._arrays["enter"]
             return bool(enter[above] <= enter[below] < self._arrays["exit"][above])
-        ancestors = self._row("anc", below)
+        ancestors = self.ancestors(below)
         at = int(np.searchsorted(ancestors, above))
         return at < len(ancestors) and int(ancestors[at]) == above
 
@@ -134,18 +195,21 @@ class Hierarchy:
         if self._is_forest:
             begin, end = int(self._arrays["enter"][ordinal]), int(self._arrays["exit"][ordinal])
             return np.sort(self._arrays["preorder"][begin + 1 : end])
-        return self._row("desc", ordinal)
+        return self._row("desc", ordinal) if self._is_closed else self._walk("child", ordinal)
 
     def ancestors(self, ordinal: int) -> Array:
         """Return the ordinals above, sorted, without `ordinal` itself."""
-        if not self._is_forest:
-            return self._row("anc", ordinal)
-        found = []
-        above = self.parents(ordinal)
-        while len(above):
-            found.append(int(above[0]))
-            above = self.parents(found[-1])
-        return np.sort(np.array(found, np.uint32))
+        return self._row("anc", ordinal) if self._is_closed else self._walk("par", ordinal)
+
+    def _walk(self, name: str, ordinal: int) -> Array:
+        """Return everything that is reached from a concept, sorted."""
+        found: set[int] = set()
+        front = [ordinal]
+        while front:
+            reached = {other for one in front for other in self._row(name, one).tolist()}
+            front = list(reached - found)
+            found |= reached
+        return np.sort(np.fromiter(found, np.uint32, len(found)))
 
     def _row(self, name: str, ordinal: int) -> Array:
         offsets = self._arrays[f"{name}_off"]

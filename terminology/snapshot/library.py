@@ -4,6 +4,7 @@ File names do not matter; each snapshot says which version of which code system 
 New files are seen by the next question; mapped files stay valid while they are in use.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta, timezone
@@ -15,10 +16,12 @@ from terminology.fhirjson import Json
 from terminology.issues import NotFound
 from terminology.library import best
 from terminology.memory import ConceptIndex
-from terminology.snapshot.header import read_meta
+from terminology.snapshot.header import is_readable, read_meta
 
 if TYPE_CHECKING:
     from terminology.snapshot.code_system import SnapshotCodeSystem
+
+log = logging.getLogger(__name__)
 
 SUFFIX = ".snapshot"
 CHINA = timezone(timedelta(hours=8))
@@ -51,6 +54,10 @@ class CatalogueLibrary:
             paths: dict[tuple[str, str], Path] = {}
             resources: dict[str, list[Json]] = {}
             for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+                if not is_readable(path):
+                    # What one file cannot answer, the others still can; the gateway writes it anew when it starts.
+                    log.warning("%s cannot be read", path.name)
+                    continue
                 resource = read_meta(path)["resource"]
                 paths[resource["url"], resource["version"]] = path
                 resources.setdefault(resource["url"], []).append(resource)

@@ -1,7 +1,7 @@
 """Filtered expansion: the concepts that a typed filter means, best first.
 
-Ranking: code, name, initials, pinyin, substring, designation (docs/terminology/search.md). A filter of one or two
-characters, or three letters, is one list of the index. A longer one starts from the lists of its grams and checks
+Ranking: code, name, initials, pinyin, substring, designation (docs/terminology/search.md). A filter of up to
+three characters is one list of the index. A longer one starts from the lists of its grams and checks
 each candidate's texts. Several words must all match.
 """
 
@@ -62,7 +62,7 @@ class Search:
         return found
 
     def _word(self, word: str) -> Ordinals:
-        if len(word) <= 2 or (len(word) == 3 and grams.is_latin(word)):
+        if len(word) <= 3:
             return self._list(word)
         candidates = self._candidates(word)
         ranked = []
@@ -78,13 +78,13 @@ class Search:
         if grams.is_latin(word[:3]):
             # Only the first three letters are sure to be indexed: pinyin is listed from where a syllable begins.
             return self._list(word[:3])
-        lists = sorted((self._list(word[at : at + 2]) for at in range(len(word) - 1)), key=len)
+        lists = sorted((self._list(word[at : at + 3]) for at in range(len(word) - 2)), key=len)
         found = np.sort(lists[0])
         for other in lists[1:3]:
             found = np.intersect1d(found, other, assume_unique=True)
-        if word[:2].isascii():
-            # Codes are listed by their beginning only, so "a.1" has its first pair there and not its second.
-            found = np.union1d(found, self._list(word[:2]))
+        if word[:3].isascii():
+            # Codes are listed by their beginning only, so "a.1x" has its first three there and no others.
+            found = np.union1d(found, self._list(word[:3]))
         return found
 
     def _list(self, gram: str) -> Ordinals:

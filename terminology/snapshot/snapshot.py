@@ -32,7 +32,7 @@ class Snapshot:
         self.search = Search(self)
         # Plain views of the same memory: one text is then read without making an array.
         self._views = {
-            name: (memoryview(self._arrays[f"{name}_off"]), memoryview(self._arrays[name]))
+            name: (self._arrays[f"{name}_off"].data, self._arrays[name].data)
             for name in self._arrays
             if f"{name}_off" in self._arrays
         }

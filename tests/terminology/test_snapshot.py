@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from terminology.code_system import Filter
 from terminology.hanzi import fold, is_han, readings
+from terminology.snapshot import build, grams, hierarchy
 from terminology.snapshot.build import Concept, Designation, DuplicateCode, UnknownParent, write
 from terminology.snapshot.code_system import SnapshotCodeSystem
 from terminology.snapshot.header import DamagedSnapshot
@@ -128,7 +129,7 @@ def test_a_broken_table_leaves_no_file(tmp_path: Path, rows: list[Concept], erro
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"HTSNAP01", b"garbage" * 20])
+@pytest.mark.parametrize("damage", [b"", b"HTSNAP02", b"garbage" * 20])
 def test_a_damaged_file_is_refused(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "x.snapshot"
     path.write_bytes(damage)
@@ -221,3 +222,46 @@ def test_ranks_are_stable_between_short_and_long_filters(icd: tuple[Snapshot, li
     snapshot, _ = icd
     both = np.intersect1d(snapshot.search("糖尿"), snapshot.search("糖尿病"))
     assert len(both) == len(snapshot.search("糖尿病"))
+
+
+class TestIndexInParts:
+    """A catalogue of any size is indexed block by block and sorted range by range; the lists are the same."""
+
+    def test_small_blocks_and_ranges_give_the_same_lists(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(tmp_path / "whole.snapshot", CONCEPTS, META)
+        monkeypatch.setattr(build, "BLOCK", 2)
+        monkeypatch.setattr(grams, "PART", 7)
+        told: list[tuple[int, int]] = []
+        write(tmp_path / "parts.snapshot", CONCEPTS, META, progress=lambda *done: told.append(done))
+        whole, parts = Snapshot(tmp_path / "whole.snapshot"), Snapshot(tmp_path / "parts.snapshot")
+        assert whole.gram_key.tolist() == sorted(whole.gram_key.tolist())
+        for name in ("gram_key", "gram_off", "gram_ord"):
+            assert getattr(whole, name).tolist() == getattr(parts, name).tolist()
+        assert told == [(2, 7), (4, 7), (6, 7), (7, 7)]
+        assert {path.name for path in tmp_path.iterdir()} == {"whole.snapshot", "parts.snapshot"}
+
+    def test_ancestors_that_would_be_too_many_are_walked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = [
+            Concept(f"c{n}", f"c{n}", parents=[f"c{n - 1}", *([f"c{n - 2}"] if n > 1 else [])] if n else [])
+            for n in range(40)
+        ]
+        write(tmp_path / "closed.snapshot", rows, META)
+        monkeypatch.setattr(hierarchy, "MAX_CLOSURE", 100)
+        write(tmp_path / "walked.snapshot", rows, META)
+        closed, walked = (Snapshot(tmp_path / f"{name}.snapshot").hierarchy for name in ("closed", "walked"))
+        assert closed.ancestors(39).tolist() == list(range(39))
+        for ordinal in range(40):
+            assert walked.ancestors(ordinal).tolist() == closed.ancestors(ordinal).tolist()
+            assert walked.descendants(ordinal).tolist() == closed.descendants(ordinal).tolist()
+            assert walked.subsumes(3, ordinal) == closed.subsumes(3, ordinal)
+
+
+class TestLibraryWithDamage:
+    def test_a_file_that_cannot_be_read_does_not_silence_the_others(self, tmp_path: Path) -> None:
+        write(tmp_path / "a-1.snapshot", CONCEPTS, META)
+        (tmp_path / "b-1.snapshot").write_bytes(b"HTSNAP01 of an earlier version")
+        assert [row["url"] for row in CatalogueLibrary(tmp_path).code_systems()] == ["urn:test"]
