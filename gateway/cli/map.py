@@ -11,9 +11,8 @@ from gateway.cli.serve import AsJson, Config
 from gateway.cli.speech import language, print_json, say, styled, table
 from gateway.settings import load_settings
 from mappings.convert import convert
-from mappings.language.active import SHIPPED, ActiveMaps, load_map
+from mappings.language.active import SHIPPED, ActiveMaps, load_map, try_map
 from mappings.language.result import Result
-from mappings.language.trial import run_trials
 from terminology.fhirjson import Json, encode_pretty
 from terminology.issues import FhirError, Issue, NotFound
 from terminology.translate import Translator
@@ -101,7 +100,7 @@ def _test_one(path: Path, translator: Translator, *, update: bool) -> Json:
         map = load_map(path)
     except FhirError as error:
         return {"map": path.name, "tests": 0, "problems": [_worded(issue) for issue in error.issues]}
-    problems = [_worded(issue) for issue in run_trials(map, translator)]
+    problems = [_worded(issue) for issue in try_map(map, translator)]
     count = len(map.document.trials)
     folder = path.parent / "tests" / map.name
     for sample in sorted(folder.glob("*")) if folder.is_dir() else []:

@@ -20,6 +20,8 @@ from mappings.language.errors import problem
 from mappings.language.fitting import particularity
 from mappings.language.result import Result
 from mappings.language.trial import run_trials
+from mappings.outbound.compile import OutboundMap
+from mappings.outbound.trial import run_outbound_trials
 from mappings.xml.parse import XmlMessage
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidInput, Issue, UnmappableMessage
@@ -58,10 +60,10 @@ class ActiveMaps:
         self.senders = dict(senders or {})
         self.clock = clock
         self.problems: dict[str, tuple[Issue, ...]] = {}
-        self.versions: OrderedDict[str, Map] = OrderedDict()
+        self.versions: OrderedDict[str, Map | OutboundMap] = OrderedDict()
         self._stamps: dict[Path, _Stamp] = {}
         self._documents: dict[Path, Document] = {}
-        self._maps: dict[str, Map] = {}
+        self._maps: dict[str, Map | OutboundMap] = {}
         # Every active map as written, what it extends merged in; `_maps` holds those compiled so far.
         self._wholes: dict[str, Document] = {}
         self._tried: dict[str, str] = {}
@@ -142,26 +144,47 @@ class ActiveMaps:
         )
 
     def get(self, name: str) -> Map:
-        """Return the active map of a name; raises UnmappableMessage (HT-MAP-35)."""
+        """Return the active map of a name that reads messages; raises UnmappableMessage (HT-MAP-35)."""
         self.refresh()
-        if name not in self._wholes:
-            raise UnmappableMessage("HT-MAP-35", kind=name, known=", ".join(sorted(self._wholes)) or "-")
-        return self._compiled(name)
+        found = self._compiled(name) if name in self._wholes else None
+        if not isinstance(found, Map):
+            raise self._unknown(name, is_outbound=False)
+        return found
+
+    def outbound(self, name: str) -> OutboundMap:
+        """Return the active map of a name that writes messages; raises UnmappableMessage (HT-MAP-35)."""
+        self.refresh()
+        found = self._compiled(name) if name in self._wholes else None
+        if not isinstance(found, OutboundMap):
+            raise self._unknown(name, is_outbound=True)
+        return found
+
+    def is_outbound(self, name: str) -> bool:
+        """Tell whether a name is that of a map that writes messages."""
+        self.refresh()
+        return name in self._wholes and self._wholes[name].target is not None
+
+    def _unknown(self, name: str, *, is_outbound: bool) -> UnmappableMessage:
+        known = [
+            one for one, whole in sorted(self._wholes.items()) if (whole.target is not None) is is_outbound
+        ]
+        return UnmappableMessage("HT-MAP-35", kind=name, known=", ".join(known) or "-")
 
     def all(self, *formats: str) -> list[Map]:
-        """Return the active maps, of these formats when some are named, in the order of their names."""
+        """Return the active maps that read messages, of these formats when some are named, in the order of their names."""
         self.refresh()
-        return [
+        found = [
             self._compiled(name)
             for name, whole in sorted(self._wholes.items())
-            if not formats or whole.format in formats
+            if whole.target is None and (not formats or whole.format in formats)
         ]
+        return [map for map in found if isinstance(map, Map)]
 
-    def _compiled(self, name: str) -> Map:
+    def _compiled(self, name: str) -> Map | OutboundMap:
         map = self._maps.get(name)
         if map is None:
             whole = self._wholes[name]
-            map = self._maps[name] = self.versions.get(whole.hash) or Map(whole)
+            map = self._maps[name] = self.versions.get(whole.hash) or compile_map(whole)
             self._keep(map)
         return map
 
@@ -204,7 +227,7 @@ class ActiveMaps:
         if best is None:
             known = sorted({root for one in self._wholes.values() for root in one.source.get("root", ())})
             raise UnmappableMessage("HT-MAP-35", kind=message.root.name[:80], known=", ".join(known) or "-")
-        return self._compiled(best[1])
+        return self.get(best[1])
 
     def _choose(self, format: str, kind: str, application: str, facility: str) -> Map | None:
         name = f"{application}|{facility}"
@@ -224,7 +247,7 @@ class ActiveMaps:
             )
             if best is None or score > best[0]:
                 best = (score, whole.name)
-        return self._compiled(best[1]) if best else None
+        return self.get(best[1]) if best else None
 
     def _depth(self, document: Document) -> int:
         depth = 0
@@ -297,9 +320,9 @@ class ActiveMaps:
                 self._tried[whole.name] = whole.hash
                 map = self.versions.get(whole.hash)
                 if path.parent != SHIPPED:
-                    map = map or Map(whole)
+                    map = map or compile_map(whole)
                     # A site's zone or systems must not make a map's own tests fail.
-                    failed = run_trials(map, self.translator)
+                    failed = try_map(map, self.translator)
                     if failed:
                         raise InvalidInput(failed)
             except InvalidInput as error:
@@ -316,7 +339,7 @@ class ActiveMaps:
             self._found.clear()
         return changed
 
-    def _keep(self, map: Map) -> None:
+    def _keep(self, map: Map | OutboundMap) -> None:
         self.versions[map.hash] = map
         self.versions.move_to_end(map.hash)
         while len(self.versions) > VERSIONS_KEPT:
@@ -331,7 +354,19 @@ class ActiveMaps:
         return extend(self._resolved(base, depth + 1), document)
 
 
-def load_map(path: Path, *, folder: Path | None = None) -> Map:
+def compile_map(document: Document) -> Map | OutboundMap:
+    """Return a map ready to run: one that writes messages when it has a target. Raises InvalidInput."""
+    return OutboundMap(document) if document.target is not None else Map(document)
+
+
+def try_map(map: Map | OutboundMap, translator: Translator) -> list[Issue]:
+    """Return what failed of a map's own tests."""
+    return (
+        run_outbound_trials(map, translator) if isinstance(map, OutboundMap) else run_trials(map, translator)
+    )
+
+
+def load_map(path: Path, *, folder: Path | None = None) -> Map | OutboundMap:
     """Return one map file, compiled but not tested; what it extends is looked for in `folder` and among the shipped ones.
 
     Raises InvalidInput with every problem.
@@ -347,7 +382,7 @@ def load_map(path: Path, *, folder: Path | None = None) -> Map:
     whole = chain.pop()
     while chain:
         whole = extend(whole, chain.pop())
-    return Map(whole)
+    return compile_map(whole)
 
 
 def _find_document(name: str, folders: Sequence[Path]) -> Document | None:

@@ -201,12 +201,9 @@ def _load() -> None:
     from pkgutil import iter_modules
 
     import_module("mappings.language.values")
-    try:
-        datatypes = import_module("mappings.datatypes")
-    except ModuleNotFoundError:
-        return
-    for module in iter_modules(datatypes.__path__):
-        import_module(f"mappings.datatypes.{module.name}")
+    for package in ("mappings.datatypes", "mappings.outbound.types"):
+        for module in iter_modules(import_module(package).__path__):
+            import_module(f"{package}.{module.name}")
 
 
 @cache

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mappings.language.errors import problem
 from mappings.language.yaml_tree import Block, Listing, Place, Text, Yaml, merge_blocks, read_yaml
+from mappings.outbound.parts import Part, Target, merge_parts, read_parts, read_target
 from terminology.issues import InvalidInput, Issue
 
 FILE_LIMIT = 1_000_000
@@ -41,7 +42,7 @@ class ResourceRule:
 
 @dataclass(frozen=True)
 class Trial:
-    """An embedded test: a message (text or file) and what its resources must say, by FHIRPath."""
+    """An embedded test: a message (text or file), row or Bundle, and what must come of it."""
 
     place: Place
     message: Text | None
@@ -52,7 +53,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole map. `hash` covers this file and those it extends; it names the version that a resource was made with."""
+    """A whole map. `hash` covers this file and those it extends; it names the version that a resource was made with.
+
+    `target`, `parts`, `body`: what a map that runs back writes (mappings/outbound); None and empty otherwise.
+    """
 
     name: str
     version: str
@@ -68,6 +72,9 @@ class Document:
     trials: tuple[Trial, ...]
     hash: str
     removed: tuple[str, ...] = field(default=())
+    target: Target | None = None
+    parts: tuple[Part, ...] = ()
+    body: Block | None = None
 
 
 _KEYS = {
@@ -80,6 +87,9 @@ _KEYS = {
     "tables",
     "groups",
     "resources",
+    "target",
+    "segments",
+    "body",
     "tests",
 }
 _SOURCE_KEYS = {
@@ -92,6 +102,7 @@ _SOURCE_KEYS = {
     "where",
     "rows",
     "name",
+    "focus",
 }
 _RESOURCE_KEYS = {
     "id",
@@ -112,11 +123,11 @@ _RESOURCE_KEYS = {
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def read_document(body: bytes, *, file: str, path: Path | None = None) -> Document:
+def read_document(raw: bytes, *, file: str, path: Path | None = None) -> Document:
     """Return a map file as written. Raises InvalidInput with every problem found (HT-MAP-01…)."""
-    if len(body) > FILE_LIMIT:
+    if len(raw) > FILE_LIMIT:
         raise InvalidInput([problem("HT-MAP-01", Place(file, 1), reason=f"more than {FILE_LIMIT} bytes")])
-    tree = read_yaml(body, file)
+    tree = read_yaml(raw, file)
     issues: list[Issue] = []
     if not isinstance(tree, Block):
         raise InvalidInput([problem("HT-MAP-01", Place(file, 1), reason="the file is no YAML mapping")])
@@ -148,6 +159,17 @@ def read_document(body: bytes, *, file: str, path: Path | None = None) -> Docume
             removed.append(rule.name)
         else:
             resources[rule.name] = rule
+    target = (
+        read_target(tree.entries["target"], issues, is_whole=extends is None)
+        if "target" in tree.entries
+        else None
+    )
+    if rules.get("format") == ("fhir",) and target is None and not extends:
+        issues.append(problem("HT-MAP-02", tree.place, key="target"))
+    parts = read_parts(_items(tree, "segments", issues), issues)
+    body = tree.entries.get("body")
+    if body is not None and not isinstance(body, Block):
+        issues.append(problem("HT-MAP-06", tree.places["body"], key="body", shape="a mapping"))
     trials = tuple(
         trial for item in _items(tree, "tests", issues) if (trial := _trial(item, issues)) is not None
     )
@@ -168,8 +190,11 @@ def read_document(body: bytes, *, file: str, path: Path | None = None) -> Docume
         groups=groups,
         resources=resources,
         trials=trials,
-        hash=hashlib.sha256(body).hexdigest(),
+        hash=hashlib.sha256(raw).hexdigest(),
         removed=tuple(removed),
+        target=target,
+        parts=parts,
+        body=body if isinstance(body, Block) else None,
     )
 
 
@@ -203,8 +228,21 @@ def extend(base: Document, overlay: Document) -> Document:
         tables=tables,
         groups={**base.groups, **overlay.groups},
         resources=resources,
+        target=_target(base.target, overlay.target),
+        parts=merge_parts(base.parts, overlay.parts),
+        body=merge_blocks(base.body, overlay.body)
+        if base.body and overlay.body
+        else overlay.body or base.body,
         hash=hashlib.sha256(f"{base.hash}+{overlay.hash}".encode()).hexdigest(),
     )
+
+
+def _target(base: Target | None, overlay: Target | None) -> Target | None:
+    """Return the target of an overlay: its options and namespaces before those of its base."""
+    if base is None or overlay is None:
+        return overlay or base
+    options, namespaces = {**base.options, **overlay.options}, {**base.namespaces, **overlay.namespaces}
+    return Target(overlay.format or base.format, options, namespaces, overlay.place)
 
 
 def _without_nulls(options: dict[str, Text]) -> dict[str, Text]:
@@ -309,9 +347,9 @@ def _trial(item: Yaml, issues: list[Issue]) -> Trial | None:
     if not isinstance(item, Block):
         issues.append(problem("HT-MAP-06", item.place, key="tests", shape="a mapping"))
         return None
-    _known(item, {"message", "xml", "file", "record", "expect", "title"}, issues)
+    _known(item, {"message", "xml", "file", "record", "bundle", "expect", "title"}, issues)
     expect = item.entries.get("expect")
-    given = [key for key in ("message", "xml", "file", "record") if key in item.entries]
+    given = [key for key in ("message", "xml", "file", "record", "bundle") if key in item.entries]
     if not isinstance(expect, Block) or len(given) != 1:
         issues.append(problem("HT-MAP-07", item.place))
         return None
@@ -319,6 +357,6 @@ def _trial(item: Yaml, issues: list[Issue]) -> Trial | None:
         item.place,
         _text(item, "message", issues) or _text(item, "xml", issues),
         _text(item, "file", issues),
-        item.entries.get("record"),
+        item.entries.get("record") or item.entries.get("bundle"),
         expect,
     )

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mappings.language.compile import Map
+from mappings.language.active import compile_map, try_map
 from mappings.language.document import _RESOURCE_KEYS, Document, extend, read_document
 from mappings.language.expression import parse_expression
+from mappings.language.sources.resources import FACTS
 from mappings.language.sources.segments import SegmentSource
-from mappings.language.trial import run_trials
+from mappings.outbound.parts import _PART_KEYS, _TARGET_KEYS
 from terminology.translate import Translator
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "mapping.md").read_text(encoding="utf-8")
@@ -26,9 +27,9 @@ def documents() -> dict[str, Document]:
 
 @pytest.mark.parametrize("name", documents())
 def test_examples_compile_and_pass_their_tests(name: str) -> None:
-    map = Map(documents()[name])
+    map = compile_map(documents()[name])
     assert map.document.trials
-    assert run_trials(map, Translator()) == []
+    assert try_map(map, Translator()) == []
 
 
 def test_expressions_of_the_table_are_in_the_grammar() -> None:
@@ -48,5 +49,13 @@ def test_every_key_and_own_converter_is_described() -> None:
         re.MULTILINE,
     )
     assert len(own) > 10
-    missing = [name for name in [*own, *_RESOURCE_KEYS] if f"`{name}" not in PAGE]
+    back = Path(__file__).parent.parent.parent / "mappings/outbound/types"
+    written = [
+        name
+        for path in back.glob("*.py")
+        for name in re.findall(r'^@converter\(\s*"(\w+)"', path.read_text(), re.MULTILINE)
+    ]
+    assert len(written) > 15
+    keys = [*_RESOURCE_KEYS, *_PART_KEYS, *_TARGET_KEYS, *FACTS]
+    missing = [name for name in [*own, *written, *keys] if f"`{name}" not in PAGE and f"`${name}" not in PAGE]
     assert missing == []
