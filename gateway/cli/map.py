@@ -1,6 +1,7 @@
 """`hutong map run FILE` and `hutong map test [DIR]`: try maps without a gateway."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,9 @@ def run(
     if not file.is_file():
         raise NotFound("HT-CLI-14", path=file)
     active = ActiveMaps(settings.maps)
+    if adapter and active.is_outbound(adapter):
+        _write_back(file.read_bytes(), active, adapter, explain=explain, as_json=as_json)
+        return
     results = list(convert(file.read_bytes(), active, adapter=adapter, explain=explain))
     if as_json:
         print_json({"results": [_as_json(result) for result in results]})
@@ -71,6 +75,33 @@ def run(
         typer.echo(f"{issue.text(language())}", err=True)
     if any(issue.severity in ("error", "fatal") for result in results for issue in result.issues):
         raise typer.Exit(FINDINGS)
+
+
+def _write_back(body: bytes, active: ActiveMaps, name: str, *, explain: bool, as_json: bool) -> None:
+    """Print what a map that runs back would write about the Bundle in the file."""
+    from mappings.outbound.preview import as_text, write_preview
+
+    written = write_preview(body, active, name, now=datetime.now(UTC).astimezone(), explain=explain)
+    text = as_text(written)
+    if as_json:
+        trace = [leaf._asdict() for leaf in written.trace or ()]
+        unmapped = [row._asdict() for row in written.unmapped]
+        row = {
+            "mapping": written.mapping,
+            "version": written.version,
+            "text": text,
+            "charset": written.charset,
+        }
+        print_json({**row, "media_type": written.media_type, "trace": trace, "unmapped": unmapped})
+        return
+    print(text)
+    if written.trace is not None:
+        rows = [(leaf.path, ", ".join(leaf.sources) or "=", leaf.line) for leaf in written.trace]
+        print(table(rows, head=(say("字段", "field"), say("来源", "source"), say("映射行", "line"))))
+    for missed in dict.fromkeys(written.unmapped):
+        print(say(f"  未对照 {missed.domain}：{missed.code}", f"  not mapped {missed.domain}: {missed.code}"))
+    for issue in written.issues:
+        print(f"  {issue.severity}: {_worded(issue)}")
 
 
 def try_maps(directory: Directory = None, update: Update = False, as_json: AsJson = False) -> None:

@@ -1,10 +1,12 @@
 """$convert: what a message would become, without storing anything; every value tells its map line and source fields.
 
 `POST /fhir/$convert?adapter=NAME`, the message itself as body. `adapter` is a format (hl7v2, json, table), the name of a
-map, or absent: then the first bytes decide.
+map, or absent: then the first bytes decide. With the name of a map that runs back, the body is a Bundle and the answer
+the message that would be sent.
 """
 
 import weakref
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.rest.context import Context
@@ -28,11 +30,14 @@ async def convert(request: Request, context: Context) -> Response:
         raise InvalidInput(
             "HT-MAP-36", format=request.param("adapter") or "HL7 v2", reason="the body is empty"
         )
+    adapter = request.param("adapter") or ""
+    if adapter and maps_of(context).is_outbound(adapter):
+        return _written(request, context, adapter)
     results = list(
         convert_bytes(
             request.body,
             maps_of(context),
-            adapter=request.param("adapter") or "",
+            adapter=adapter,
             explain=True,
             limit=MESSAGES_SHOWN,
         )
@@ -43,6 +48,19 @@ async def convert(request: Request, context: Context) -> Response:
         if result.issues:
             told = outcome(result.issues, request, docs=context.docs)
             parameters[-1]["part"].append({"name": "issues", "resource": told})
+    return Response(resource={"resourceType": "Parameters", "parameter": parameters})
+
+
+def _written(request: Request, context: Context, name: str) -> Response:
+    """What a map that runs back would write about the Bundle in the body."""
+    from mappings.outbound.preview import preview_written, write_preview
+
+    now = datetime.now(UTC).astimezone()
+    written = write_preview(request.body, maps_of(context), name, now=now, explain=True)
+    parameters = preview_written(written)
+    if written.issues:
+        told = outcome(written.issues, request, docs=context.docs)
+        parameters[-1]["part"].append({"name": "issues", "resource": told})
     return Response(resource={"resourceType": "Parameters", "parameter": parameters})
 
 

@@ -10,7 +10,7 @@ CONVERT: Json = {
     "status": "active",
     "kind": "operation",
     "code": "convert",
-    "description": "Map a message or table to FHIR without storing it. The body is the message as the sender sends it; the answer holds the Bundle, map line and source fields of every value, the fields that no line read, and the codes that no table knows.",
+    "description": "Map a message or table to FHIR without storing it. The body is the message as the sender sends it; the answer holds the Bundle, map line and source fields of every value, the fields that no line read, and the codes that no table knows. With the name of a map that runs back as adapter the body is a Bundle and the return a Binary: the message that would be sent.",
     "affectsState": False,
     "resource": ["Resource"],
     "system": True,
@@ -18,7 +18,7 @@ CONVERT: Json = {
     "instance": False,
     "parameter": [
         {"name": "adapter", "use": "in", "min": 0, "max": "1", "type": "string"},
-        {"name": "return", "use": "out", "min": 1, "max": "1", "type": "Bundle"},
+        {"name": "return", "use": "out", "min": 1, "max": "*", "type": "Resource"},
         {"name": "message", "use": "out", "min": 1, "max": "*"},
     ],
 }

@@ -35,8 +35,11 @@ def unescape(text: str, delimiters: Delimiters = STANDARD, *, codec: str = "utf-
 def escape(text: str, delimiters: Delimiters = STANDARD, *, codec: str = "utf-8") -> str:
     """Return `text` as it stands in a message of charset `codec`; `unescape` gives it back.
 
-    A line feed becomes `\\.br\\`; a carriage return and what `codec` can't write becomes `\\Xhh…\\` (UTF-8 bytes).
+    A line feed becomes `\\.br\\`; a carriage return and what `codec` can't write becomes `\\Xhh…\\`: bytes of
+    UTF-8, of GB 18030 in a GBK message.
     """
+    # A reader takes the bytes for the message's own charset first: GB 18030 wherever it says GBK or GB2312.
+    wide = "gb18030" if codec in ("gbk", "gb2312") else "utf-8"
     needed = _needs_escape(delimiters)
     if not needed.search(text) and _encodes(text, codec):
         return text
@@ -55,7 +58,7 @@ def escape(text: str, delimiters: Delimiters = STANDARD, *, codec: str = "utf-8"
         if character == "\n":
             return f"{mark}.br{mark}"
         if (character < " " and character != "\t") or not _encodes(character, codec):
-            return f"{mark}X{character.encode('utf-8', 'surrogatepass').hex().upper()}{mark}"
+            return f"{mark}X{character.encode(wide, 'surrogatepass').hex().upper()}{mark}"
         return character
 
     return "".join(map(written, text))

@@ -138,3 +138,55 @@ class TestCommand:
         assert run(["map", "test", str(tmp_path)]) == OK
         assert "张三" in (folder / "one.expected.json").read_text(encoding="utf-8")
         capsys.readouterr()
+
+
+class TestWayBack:
+    """A map that runs back shows the message that it would send."""
+
+    BUNDLE = json.dumps(
+        {
+            "resourceType": "Bundle",
+            "type": "collection",
+            "entry": [
+                {"resource": {"resourceType": "Patient", "id": "p", "name": [{"text": "张三"}]}},
+                {
+                    "resource": {
+                        "resourceType": "DiagnosticReport",
+                        "id": "r",
+                        "status": "final",
+                        "code": {"text": "血常规"},
+                        "subject": {"reference": "Patient/p"},
+                    }
+                },
+            ],
+        }
+    )
+
+    def test_convert_answers_with_the_message_and_its_trace(self) -> None:
+        server = Server(MemoryStore())
+        object.__setattr__(server.context, "maps", ActiveMaps())
+        answer = server.request("POST", "$convert?adapter=out-hl7v2-results", self.BUNDLE.encode()).json()
+        server.close()
+        binary = answer["parameter"][0]["resource"]
+        assert binary["resourceType"] == "Binary"
+        assert binary["contentType"] == "x-application/hl7-v2+er7"
+        text = parts(answer, "text")[0]["valueString"]
+        assert text.split("\n")[1] == "PID|1||||张三"
+        status = next(row for row in parts(answer, "trace") if row["part"][0]["valueString"] == "OBR[1]-25")
+        assert status["part"][2]["valueString"] == "DiagnosticReport.status"
+
+    def test_the_body_must_be_json(self) -> None:
+        server = Server(MemoryStore())
+        object.__setattr__(server.context, "maps", ActiveMaps())
+        answer = server.request("POST", "$convert?adapter=out-hl7v2-results", b"<xml/>")
+        server.close()
+        assert answer.status_code == 400
+        assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "HT-MAP-36"
+
+    def test_map_run(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "bundle.json"
+        file.write_text(self.BUNDLE)
+        assert run(["map", "run", str(file), "--adapter", "out-hl7v2-results", "--explain"]) == OK
+        shown = capsys.readouterr().out
+        assert "PID|1||||张三" in shown
+        assert "out-hl7v2-results.yaml" in shown
