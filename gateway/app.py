@@ -1,7 +1,9 @@
 """The one place that builds a gateway: settings in, running parts out."""
 
 import asyncio
+import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,14 +12,17 @@ from gateway.catalogues.place import Office, snapshot_folder
 from gateway.channels.http import Messages
 from gateway.channels.mllp import Limits, Mllp, tls_context
 from gateway.channels.part import Later, Part
+from gateway.channels.port import Port
 from gateway.conformance_api import ConformanceApi
 from gateway.front import App, Front
 from gateway.gate import Gate
+from gateway.ingest.astm import Astm
 from gateway.ingest.dicom import Dicom
 from gateway.ingest.hl7v2 import Hl7v2, Maps
 from gateway.ingest.intake import Intake
 from gateway.ingest.kind import Kind
 from gateway.ingest.process import Check, Processor, Retry
+from gateway.ingest.sample import adopted
 from gateway.ingest.table import Table
 from gateway.journal import Journal
 from gateway.lock import DataLock
@@ -41,6 +46,8 @@ from terminology.snapshot.library import CatalogueLibrary
 if TYPE_CHECKING:
     from conformance.recognition import PackLibrary
 
+log = logging.getLogger("gateway.app")
+
 DRAIN_SECONDS = 10.0
 
 
@@ -60,6 +67,7 @@ class Gateway:
     office: Office
     started: float
     recognition: RecognitionStore
+    ports: Sequence[Port] = ()
     mllp_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
 
@@ -68,8 +76,12 @@ class Gateway:
         # Maps are read, compiled and tested beside the opening of the doors.
         self.intake.start(asyncio.ensure_future(asyncio.to_thread(self.maps.events)))
         self.upkeep = asyncio.create_task(upkeep(self.store))
-        if self.mllp is None:
-            return
+        if self.mllp is not None:
+            await self._listen(self.mllp)
+        for port in self.ports:
+            await port.start()
+
+    async def _listen(self, mllp: Mllp) -> None:
         settings = self.settings
         tls = None
         if settings.mllp_tls_cert is not None and settings.mllp_tls_key is not None:
@@ -77,11 +89,13 @@ class Gateway:
                 settings.mllp_tls_cert, settings.mllp_tls_key, client_ca=settings.mllp_tls_client_ca
             )
         try:
-            self.mllp_port = await self.mllp.start(settings.host, settings.mllp_port, tls=tls)
+            self.mllp_port = await mllp.start(settings.host, settings.mllp_port, tls=tls)
         except OSError as error:
             raise port_taken(settings.host, settings.mllp_port, error, option="mllp-port") from None
 
     async def close(self) -> None:
+        for port in self.ports:
+            await port.stop()
         if self.mllp is not None:
             await self.mllp.stop(seconds=DRAIN_SECONDS)
         await self.intake.close()
@@ -127,7 +141,13 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     kinds = build_kinds(settings, maps, gate)
     retry = Retry(settings.retry_attempts, settings.retry_seconds)
     processor = Processor(
-        kinds, store, metrics=metrics, retry=retry, zone=settings.zone, check=resource_check(settings)
+        kinds,
+        store,
+        metrics=metrics,
+        retry=retry,
+        zone=settings.zone,
+        check=resource_check(settings),
+        complete={"astm": adopted},
     )
     intake = Intake(kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes)
     mllp = _mllp(settings, intake, kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
@@ -168,7 +188,42 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     if settings.recognition_reminders:
         watched.start(context)
     return Gateway(
-        settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched
+        settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched,
+        ports=_ports(settings, intake, store, metrics) if with_mllp else (),
+    )  # fmt: skip
+
+
+def _ports(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -> Sequence[Port]:
+    """Return the listeners beside HTTP and MLLP that are switched on."""
+    ports: list[Port] = []
+    if settings.astm:
+        ports.append(_astm_port(settings, intake, store, metrics))
+    return ports
+
+
+def _astm_port(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -> Port:
+    from gateway.channels.astm import AstmPort, Taken
+    from gateway.ingest.astm_query import answer_to
+
+    async def take(text: bytes, *, peer: str) -> Taken:
+        asked = await answer_to(text, store, clock=lambda: datetime.now(settings.zone))
+        if asked is not None:
+            return Taken(True, asked)
+        try:
+            taken = await intake.take(text, kind="astm", channel="astm", peer=peer)
+        except FhirError as error:
+            metrics.messages.add("astm", "reject")
+            log.warning("message refused", extra={"peer": peer, "codes": [row.code for row in error.issues]})
+            return Taken(False)
+        return Taken(all(row.receipt is not None for row in taken))
+
+    return AstmPort(
+        settings.host,
+        settings.astm_port,
+        take,
+        limit=settings.message_max_bytes,
+        most=settings.astm_connections,
+        metrics=metrics,
     )
 
 
@@ -189,7 +244,8 @@ def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None) -> dic
         fallback_charset=settings.fallback_charset or None,
         gate=gate,
     )
-    return {"hl7v2": hl7v2, "table": Table(maps), "dicom": Dicom(maps)}  # type: ignore[arg-type]  # the active maps, or none that tests send
+    astm = Astm(maps, clock=hl7v2.clock, fallback_charset=hl7v2.fallback)
+    return {"hl7v2": hl7v2, "astm": astm, "table": Table(maps), "dicom": Dicom(maps)}  # type: ignore[arg-type]  # the active maps, or none that tests send
 
 
 def resource_check(settings: Settings) -> Check | None:

@@ -127,6 +127,21 @@ class Settings:
         "How long one frame may take from its first byte to its last.",
         at_least=0.05,
     )
+    astm: bool = setting(
+        False,
+        "是否开启检验设备端口（ASTM E1381/E1394）。",
+        "Whether the port of laboratory devices runs (ASTM E1381/E1394).",
+    )
+    astm_port: int = setting(
+        2576,
+        "检验设备端口；0 为任选空闲端口。",
+        "Port of laboratory devices; 0 takes any free one.",
+        at_least=0,
+        at_most=65535,
+    )
+    astm_connections: int = setting(
+        128, "同时连接的设备上限。", "How many devices may be connected.", at_least=1, at_most=65536
+    )
     message_max_bytes: int = setting(
         16 * MIB, "单条消息或一批的大小上限（字节）。", "Largest message or batch in bytes.", at_least=1024
     )

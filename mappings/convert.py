@@ -1,5 +1,6 @@
 """Bytes in any format that has a reader → results: the preview behind `POST /fhir/$convert` and `hutong map run`."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -50,6 +51,17 @@ def _messages(body: bytes, asked: Preview) -> Iterator[Result]:
             yield maps.run(message, explain=asked.explain)
 
 
+def _records(body: bytes, asked: Preview) -> Iterator[Result]:
+    from mappings.astm import parse as parse_astm
+
+    maps = asked.maps
+    for message in parse_astm(body, fallback=maps.sender.fallback_charset)[: asked.limit]:
+        if asked.map is not None:
+            yield asked.map.convert(message, maps.sender, maps.translator, explain=asked.explain)
+        else:
+            yield maps.run(message, explain=asked.explain)
+
+
 def _rows(body: bytes, asked: Preview) -> Iterator[Result]:
     maps = asked.maps
     sheet = read_rows(body)
@@ -84,6 +96,7 @@ def _dicom(body: bytes, asked: Preview) -> Iterator[Result]:
 
 READERS: dict[str, Read] = {
     "hl7v2": _messages,
+    "astm": _records,
     "hl7v3": _xml,
     "cda": _xml,
     "xml": _xml,
@@ -94,6 +107,9 @@ READERS: dict[str, Read] = {
 """The formats by the name of `?adapter=`; also the kinds of `POST /messages/{kind}`."""
 FORMATS = tuple(READERS)
 
+# A frame that begins with a header record, or the header record itself: `H|\\^&`.
+_ASTM_HEADER = re.compile(rb"(?:^|\x02[0-7])[\x05\r\n]*H[^\w\s]{4}")
+
 
 def guess_format(body: bytes) -> str:
     """Return the format that the first bytes speak for; a sheet when nothing else does."""
@@ -102,6 +118,8 @@ def guess_format(body: bytes) -> str:
     start = body[:64].lstrip(b"\xef\xbb\xbf\x0b \t\r\n")
     if start[:3] in (b"MSH", b"FHS", b"BHS") or b"M\x00S\x00H" in start:
         return "hl7v2"
+    if _ASTM_HEADER.search(body[:64]):
+        return "astm"
     if start[:1] == b"<" or start[:4] in (b"\xff\xfe<\x00", b"\xfe\xff\x00<"):
         return "xml"
     return "json" if start[:1] in (b"{", b"[") else "table"

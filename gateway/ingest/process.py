@@ -4,8 +4,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from gateway.ingest.kind import Kind
@@ -24,6 +25,7 @@ from terminology.issues import FhirError, InvalidResource, Issue, Unavailable, V
 log = logging.getLogger("gateway.ingest")
 
 Check = Callable[[Json], Sequence[Issue]]
+Complete = Callable[[Result, Store], Awaitable[Result]]
 
 COMMIT_ATTEMPTS = 12
 LONGEST_WAIT_SECONDS = 60.0
@@ -42,7 +44,10 @@ class Retry:
 
 
 class Processor:
-    """Turns journaled messages into resources. `kinds` by name; `check` gives the errors of a resource, None = off."""
+    """Turns journaled messages into resources. `kinds` by name; `check` gives the errors of a resource, None = off.
+
+    `complete`, by the name of a kind: fills in what its senders don't know and the store does.
+    """
 
     def __init__(
         self,
@@ -53,9 +58,11 @@ class Processor:
         retry: Retry,
         zone: ZoneInfo,
         check: Check | None = None,
+        complete: Mapping[str, Complete] = MappingProxyType({}),
     ) -> None:
         self.kinds, self.store, self.lookup = kinds, store, Lookup(store)
         self.metrics, self.retry, self.zone, self.check = metrics, retry, zone, check
+        self.complete = complete
 
     async def process(self, entry: Entry, message: object = None) -> Done:
         """Process one message and return how it ended; never raises for what a message or the store can do.
@@ -67,6 +74,8 @@ class Processor:
         try:
             kind = self.kinds[entry.kind]
             result = kind.map(message if message is not None else kind.parse(entry.raw or b""))
+            if entry.kind in self.complete:
+                result = await self.complete[entry.kind](result, self.store)
             made, written = await self._commit(entry, result)
             done = Done(entry.id, "stored", _detail(result, made, written), _codes(result))
             for version in written:

@@ -14,7 +14,7 @@ from mappings.datatypes.dtm import period
 from mappings.datatypes.ei import TYPES
 from mappings.datatypes.extension import HUTONG, INVALID, ORIGINAL, extension, filled
 from mappings.datatypes.hd import organization_of, read, system_of
-from mappings.hl7v2.message import Segment
+from mappings.hl7v2.message import Message, Segment
 from mappings.identifiers.check import check_resident
 from mappings.identifiers.kinds import KINDS, Kind, kind_of
 from mappings.language.converters import Context, converter
@@ -182,8 +182,9 @@ def type_coding(code: str) -> Json | None:
 def local_system(context: Context) -> str | None:
     """Return the namespace of numbers that name no authority: the facility that sent them."""
     facility = context.sender.facility
-    if not facility and hasattr(context.message, "get"):
-        facility = context.message.get("MSH-4") or context.message.get("MSH-3") or ""
+    if not facility and isinstance(context.message, Message):
+        application, facility = context.message.origin
+        facility = facility or application
     return f"urn:id:{quote(facility, safe='')}" if facility else None
 
 

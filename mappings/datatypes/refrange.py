@@ -9,10 +9,14 @@ from terminology.fhirjson import Json
 @converter("refrange", is_cached=True, returns="BackboneElement[]", reads={"OBX": (6, 7)})
 def to_reference_range(segment: Segment, context: Context) -> list[Json] | None:
     """OBX-7: "3.5-9.5", "<5.2", "≥60", "阴性" → low, high and always the text as sent."""
-    text = context.text(segment.raw(7)).strip()
+    return ranges(context.text(segment.raw(7)), unit_of(segment.raw(6), context))
+
+
+def ranges(text: str, unit: Json | None) -> list[Json] | None:
+    """Return the reference range that a text tells, in the unit of the result; None for nothing."""
+    text = text.strip()
     if not text or text == '""':
         return None
-    unit = unit_of(segment.raw(6), context)
     found: Json = {}
     between = range_of(text, unit)
     if between:

@@ -122,6 +122,8 @@ class Message:
 
     __slots__ = ("decoded", "delimiters", "issues", "segments")
 
+    format = "hl7v2"
+
     def __init__(
         self, segments: list[Segment], delimiters: Delimiters, decoded: Decoded, issues: tuple[Issue, ...]
     ) -> None:
@@ -189,6 +191,21 @@ class Message:
     def control_id(self) -> str | None:
         """MSH-10."""
         return self.segments[0].get(10, codec=self.codec)
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Who sends: application and facility (MSH-3, MSH-4)."""
+        return self.get("MSH-3") or "", self.get("MSH-4") or ""
+
+    @property
+    def sender(self) -> str:
+        """MSH-3 and MSH-4 as sent: what tells one sender from another."""
+        return "|".join(self.segments[0].fields[3:5])
+
+    @property
+    def sent(self) -> str | None:
+        """MSH-7 as sent."""
+        return self.get("MSH-7")
 
 
 def parse(raw: bytes | str | Decoded, *, fallback: str | None = None) -> Message:

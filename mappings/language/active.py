@@ -86,9 +86,9 @@ class ActiveMaps:
         )
 
     def run(self, message: Message, *, explain: bool = False) -> Result:
-        """Return what an HL7 v2 message becomes; raises UnmappableMessage (HT-MAP-35) when no map takes it."""
-        application, facility = message.get("MSH-3") or "", message.get("MSH-4") or ""
-        map = self.find("hl7v2", f"{message.code}^{message.event}", application, facility)
+        """Return what a message of segments becomes; raises UnmappableMessage (HT-MAP-35) when no map takes it."""
+        application, facility = message.origin
+        map = self.find(message.format, f"{message.code}^{message.event}", application, facility)
         sender = self.sender_of(application, facility)
         return map.convert(message, sender, self.translator, explain=explain)
 

@@ -17,7 +17,7 @@ from mappings.language.converters import Context, Sender
 from mappings.language.document import Document, ResourceRule
 from mappings.language.emit import Generated
 from mappings.language.errors import problem
-from mappings.language.expression import Constant, Node, Sum
+from mappings.language.expression import Constant, Node, Sum, parse_expression
 from mappings.language.generate import Generator, Plan
 from mappings.language.measure import measure
 from mappings.language.result import Result, Rule, Unmapped, Write
@@ -34,6 +34,8 @@ from terminology.translate import Translator
 
 _WRITES = ("replace", "merge", "create", "status", "link", "unlink")
 _BINDERS = 32
+# Formats whose messages are rows of segments, with what names their sender when a map doesn't say.
+SEGMENTED = {"hl7v2": "MSH-4 or MSH-3", "astm": "H-10 or H-5"}
 
 
 @dataclass
@@ -84,7 +86,7 @@ class Map:
             context = Context(
                 sender, translator, delimiters=record.delimiters, codec=record.codec, message=record
             )
-            context.made.origin = "|".join(record.segments[0].fields[3:5])
+            context.made.origin = record.sender
         else:
             context = Context(sender, translator, message=record)
         root = self._plain.source.grouping.group(record.segments) if is_message else record  # type: ignore[attr-defined]  # SegmentSource
@@ -178,12 +180,12 @@ class Map:
 
     def _functions(self, source: Source, context: Context, *, traced: bool) -> Any:
         factory = source.runtime(traced=traced)
-        return factory(context.delimiters, context.codec) if self.format == "hl7v2" else factory()
+        return factory(context.delimiters, context.codec) if self.format in SEGMENTED else factory()
 
     def _moment(self, context: Context) -> str | None:
         message = context.message
         if isinstance(message, Message):
-            return message_instant(message.get("MSH-7"), context)
+            return message_instant(message.sent, context)
         if isinstance(message, Element):
             # creationTime of an HL7 v3 message, effectiveTime of a document.
             times = (message.first(name) for name in ("creationTime", "effectiveTime"))
@@ -219,8 +221,8 @@ class Map:
                     plan.variable += f"_{len(plans)}"
                 plans.append(plan)
         namespace = checker.expression(document.namespace) if document.namespace else None
-        if namespace is None and document.format == "hl7v2":
-            namespace = _default_namespace(source)
+        if namespace is None and document.format in SEGMENTED:
+            namespace = parse_expression(SEGMENTED[document.format], source.read_path)
         if checker.issues:
             raise InvalidInput(_once(checker.issues))
         generator = Generator(plans, source, root, namespace, traced=traced)
@@ -243,13 +245,6 @@ def _built(code: Any) -> Any:
 def _once(issues: list[Issue]) -> list[Issue]:
     """Leave out what was found twice: a line's type is asked for more than once."""
     return list({(issue.code, issue.source, str(issue.values)): issue for issue in issues}.values())
-
-
-def _default_namespace(source: Source) -> Node:
-    """MSH-4 (sending facility), MSH-3 when it is empty."""
-    from mappings.language.expression import parse_expression
-
-    return parse_expression("MSH-4 or MSH-3", source.read_path)
 
 
 def _plan(rule: ResourceRule, checker: Checker, source: Source, root: Level) -> tuple[Plan, Rule] | None:

@@ -12,7 +12,13 @@ from mappings.language.sources.xml import WHOLE, XmlSource
 from mappings.xml.tree import Element
 
 # Separators and set ids say nothing about a patient; MSH-7…12 are read by the gateway itself.
-_TECHNICAL = {"MSH": frozenset({1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 15, 16, 17, 18, 19})}
+_TECHNICAL = {
+    "MSH": frozenset({1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 15, 16, 17, 18, 19}),
+    # ASTM: type and number of each record; the header is read by the gateway.
+    "H": frozenset({1, 2, 3, 5, 10, 12, 13, 14}),
+    **dict.fromkeys("PORCQMS", frozenset({1, 2})),
+    "L": frozenset({1, 2, 3}),
+}
 # Of an XML message: what says how to read the rest (HL7 v3 structural attributes, the envelope of the interaction).
 _STRUCTURAL = frozenset(
     [

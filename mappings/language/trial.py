@@ -110,6 +110,10 @@ def _parsed(map: Map, raw: bytes) -> Any:
         return parse(raw)
     if map.format == "xml":
         return parse_xml(raw)
+    if map.format == "astm":
+        from mappings.astm import parse as parse_astm
+
+        return parse_astm(raw)[0]
     if map.format == "dicom":
         from mappings.dicom import read_instance
         from mappings.dicom.study import alone

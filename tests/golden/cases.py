@@ -31,7 +31,13 @@ def active() -> ActiveMaps:
 def all_cases() -> list[Case]:
     return [
         Case(source.parent, source)
-        for pattern in ("*/*/message.hl7", "*/*/row.json", "*/*/sheet.csv", "*/*/object.dcm")
+        for pattern in (
+            "*/*/message.hl7",
+            "*/*/message.astm",
+            "*/*/row.json",
+            "*/*/sheet.csv",
+            "*/*/object.dcm",
+        )
         for source in sorted(HERE.glob(pattern))
     ]
 

@@ -66,11 +66,12 @@ def open_source(document: Document, *, traced: bool) -> Source:
     """Return the source of a map's format; SourceError when there is no such format."""
     from mappings.language.sources.keywords import KeywordSource
     from mappings.language.sources.rows import RowSource
-    from mappings.language.sources.segments import SegmentSource
+    from mappings.language.sources.segments import RecordSource, SegmentSource
     from mappings.language.sources.xml import XmlSource
 
     sources: dict[str, Callable[..., Source]] = {
         "hl7v2": SegmentSource,
+        "astm": RecordSource,
         "dicom": KeywordSource,
         "json": RowSource,
         "table": RowSource,

@@ -11,11 +11,13 @@ from mappings.language.grouping import Grouping
 from mappings.language.sources import Level, SourceError
 from mappings.language.sources.fields import FIELD_LIMIT, Fields, TracedFields
 
-_PATH = re.compile(
-    r"(?P<segment>[A-Z][A-Z0-9]{2})(?P<occurrence>\[\d*\])?"
+_PLACE = (
+    r"(?P<occurrence>\[\d*\])?"
     r"(?:-(?P<field>\d{1,3})(?P<repetition>\[\d*\])?(?:\.(?P<component>\d{1,2})(?:\.(?P<subcomponent>\d{1,2}))?)?)?"
     r"(?![A-Za-z0-9_\[])"
 )
+_PATH = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})" + _PLACE)
+_RECORD_PATH = re.compile(r"(?P<segment>[HPORCQMSL])" + _PLACE)
 _PLAIN = re.compile(r"f\d+\[\d+\]")
 _TOKEN = re.compile("\ue000\\d+\ue001")
 _GROUP_STEP = re.compile(r"[a-z][a-z0-9_-]*")
@@ -65,6 +67,8 @@ class _Shared:
 
 
 class SegmentSource:
+    path = _PATH
+
     def __init__(self, document: Document, *, traced: bool) -> None:
         self.grouping = Grouping(document.groups)
         self.traced = traced
@@ -78,7 +82,7 @@ class SegmentSource:
                 raise SourceError(f"group {name}: there is no group {parent}")
 
     def read_path(self, text: str, at: int) -> tuple[SegmentPath, int] | None:
-        match = _PATH.match(text, at)
+        match = self.path.match(text, at)
         if match is None:
             return None
         path = SegmentPath(
@@ -354,6 +358,12 @@ class SegmentSource:
 
     def runtime(self, *, traced: bool) -> Any:
         return TracedFields if traced else Fields
+
+
+class RecordSource(SegmentSource):
+    """Records of ASTM E1394: `P-3`, `R[2]-3.4`, `each: order.result`; fields as the standard numbers them."""
+
+    path = _RECORD_PATH
 
 
 def _number(text: str | None) -> int:
