@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from gateway.catalogues.calendar import Calendar
 from gateway.catalogues.place import Office, snapshot_folder
 from gateway.channels.http import Messages
 from gateway.channels.mllp import Limits, Mllp, tls_context
@@ -67,15 +68,18 @@ class Gateway:
     office: Office
     started: float
     recognition: RecognitionStore
+    calendar: Calendar
     ports: Sequence[Port] = ()
     mllp_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
+    days: "asyncio.Task[None] | None" = None
 
     async def start(self) -> None:
         """Process what an earlier run left, and listen for MLLP; raises Unavailable when the port is taken."""
         # Maps are read, compiled and tested beside the opening of the doors.
         self.intake.start(asyncio.ensure_future(asyncio.to_thread(self.maps.events)))
         self.upkeep = asyncio.create_task(upkeep(self.store))
+        self.days = asyncio.create_task(self.calendar.keep())
         if self.mllp is not None:
             await self._listen(self.mllp)
         for port in self.ports:
@@ -100,9 +104,10 @@ class Gateway:
             await self.mllp.stop(seconds=DRAIN_SECONDS)
         await self.intake.close()
         await self.recognition.stop()
-        if self.upkeep is not None:
-            self.upkeep.cancel()
-            await asyncio.wait([self.upkeep])
+        for task in (self.upkeep, self.days):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         await self.office.close()
         await self.store.close()
         self.journal.close()
@@ -172,6 +177,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     )
     fhir = Rest(context, base=settings.base_url or None, gate=gate)
     office = Office(settings)
+    calendar = Calendar(office, store, now=lambda: datetime.now(settings.zone))
     published = PublishedMaps(store, getattr(maps, "translator", None))
     if office.has_workbench:
         published.take(await office.run(lambda: office.desk.projects.newest_publications()))
@@ -180,7 +186,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "openapi.json": ApiDocs(fhir),
         "messages": Messages(intake, journal, gate=gate),
         "conformance": ConformanceApi(settings.data, clock=lambda: datetime.now(settings.zone)),
-        "catalogues": Later(lambda: _catalogue_routes(office)),
+        "catalogues": Later(lambda: _catalogue_routes(office, store, calendar)),
         "codes": Later(lambda: _code_routes(office, published)),
         "api": Later(lambda: _vendor_routes(context, settings)),
     }
@@ -189,6 +195,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         watched.start(context)
     return Gateway(
         settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched,
+        calendar=calendar,
         ports=_ports(settings, intake, store, metrics) if with_mllp else (),
     )  # fmt: skip
 
@@ -328,10 +335,10 @@ def _pages() -> Any:
     return build_pages()
 
 
-def _catalogue_routes(office: Office) -> Part:
+def _catalogue_routes(office: Office, store: Store, calendar: Calendar) -> Part:
     from gateway.catalogues.http import CatalogueRoutes
 
-    return CatalogueRoutes(office)
+    return CatalogueRoutes(office, store, published=calendar.wake)
 
 
 def _code_routes(office: Office, published: PublishedMaps) -> Part:

@@ -37,6 +37,8 @@ create table if not exists change_set(
 create table if not exists change(
   change_set integer not null, code text not null, content blob, position integer not null,
   primary key(change_set, code)) strict, without rowid;
+create table if not exists announced(
+  change_set integer not null, topic text not null, at text not null, primary key(change_set, topic)) strict, without rowid;
 create table if not exists audit(
   number integer primary key, at text not null, who text not null, action text not null, subject text not null,
   detail blob not null) strict;
@@ -189,6 +191,17 @@ class Catalogues:
         effective = date.fromisoformat(row[8]) if row[8] else None
         return ChangeSet(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], effective, row[9])
 
+    def touched(self, id: int) -> list[str]:
+        """Return the codes that a change set changes or retires, those that it retires first."""
+        change_set = self.change_set(id)
+        rows = self._db.execute(
+            "select change.code from change join concept on concept.catalogue=?1 and concept.code=change.code"
+            " where change_set=?2 and first<=?3 and (last is null or last>=?3)"
+            " order by change.content is not null, change.code",
+            (change_set.catalogue, id, change_set.base),
+        )
+        return [code for (code,) in rows]
+
     def change_sets(self, catalogue: str | None = None, state: str | None = None) -> list[ChangeSet]:
         """Return change sets, newest first."""
         rows = self._db.execute(
@@ -200,6 +213,8 @@ class Catalogues:
     def move(self, id: int, state: State, *, who: str, note: str | None = None) -> ChangeSet:
         """Submit, approve or reject; publishing has its own verb. Author and approver must differ."""
         change_set = self.change_set(id)
+        if state == "rejected" and change_set.version is not None:
+            return self.withdraw(id, who=who, note=note)
         check_transition(change_set, state, who)
         with self._transaction(who, state, f"{change_set.catalogue}#{id}", {"note": note} if note else {}):
             self._db.execute(
@@ -242,53 +257,45 @@ class Catalogues:
         self.turn(effective if state == "in-force" else self._now().date())
         return self.versions(change_set.catalogue)[-1]
 
-    def rollback(self, catalogue: str, *, to: int, who: str, reason: str) -> PublishedVersion:
-        """Publish the content of an earlier version again, as a new version in force from today on."""
-        newest = self.versions(catalogue)[-1] if self.versions(catalogue) else None
-        if newest is None or not 1 <= to < newest.number:
+    def rollback(self, catalogue: str, *, to: int, who: str, reason: str) -> ChangeSet:
+        """Submit the content of an earlier version as a change set; like any other it needs a second person.
+
+        Raises NotFound HT-CAT-48 when there is no such earlier version, InvalidInput HT-CAT-44 when it is what is there.
+        """
+        newest = max((version.number for version in self.versions(catalogue)), default=0)
+        if not 1 <= to < newest:
             raise NotFound("HT-CAT-48", catalogue=catalogue, version=to)
-        today, number = self._now().date(), newest.number + 1
-        with self._transaction(who, "rollback", f"{catalogue}|{number}", {"to": to, "reason": reason}):
-            earlier = {code: (content, position) for code, content, position in self._contents(catalogue, to)}
-            current = {code: content for code, content, _ in self._contents(catalogue, newest.number)}
-            self._end(
-                catalogue,
-                newest.number,
-                (code for code in current if current[code] != earlier.get(code, (None,))[0]),
+        drafted, _ = self.draft(catalogue, list(self.rows(catalogue, to)), title=f"rollback to {to}", who=who)
+        return self.move(drafted.id, "submitted", who=who, note=reason)
+
+    def withdraw(self, id: int, *, who: str, note: str | None = None) -> ChangeSet:
+        """Take back a scheduled version before its day; the one before it stays in force.
+
+        Raises BusinessRule HT-CAT-40 when it is in force already, HT-CAT-49 when a later version builds on it.
+        """
+        change_set = self.change_set(id)
+        if change_set.effective is not None and change_set.effective <= self._now().date():
+            self.turn(self._now().date())
+            change_set = self.change_set(id)
+        check_transition(change_set, "rejected", who)
+        catalogue, number = change_set.catalogue, change_set.version
+        newest = self.versions(catalogue)[-1].number
+        if number != newest:
+            raise BusinessRule("HT-CAT-49", id=id, version=number, newest=newest)
+        with self._transaction(who, "withdraw", f"{catalogue}|{number}", {"note": note} if note else {}):
+            self._db.execute("delete from concept where catalogue=? and first=?", (catalogue, number))
+            self._db.execute(
+                "update concept set last=null where catalogue=? and last=?", (catalogue, number - 1)
             )
-            self._add(
-                catalogue,
-                number,
-                (
-                    (code, content, position)
-                    for code, (content, position) in earlier.items()
-                    if current.get(code) != content
-                ),
+            self._db.execute("delete from version where catalogue=? and number=?", (catalogue, number))
+            self._db.execute(
+                "update version set effective_to=null where catalogue=? and number=?", (catalogue, number - 1)
             )
             self._db.execute(
-                "insert into change_set(catalogue, title, state, author, approver, base, version, effective, note) values(?,?,?,?,?,?,?,?,?)",
-                (
-                    catalogue,
-                    f"rollback to {to}",
-                    "in-force",
-                    who,
-                    who,
-                    newest.number,
-                    number,
-                    today.isoformat(),
-                    reason,
-                ),
+                "update change_set set state='rejected', version=null, effective=null, note=coalesce(?, note) where id=?",
+                (note, id),
             )
-            self._begin(
-                catalogue,
-                number,
-                f"{today.isoformat()}-rollback-{to}",
-                self._db.last_insert_rowid(),
-                max(today, newest.effective_from),
-                who,
-            )
-        self.turn(today)
-        return self.versions(catalogue)[-1]
+        return self.change_set(id)
 
     def turn(self, today: date) -> list[int]:
         """Bring change sets to the state that the calendar gives them; returns those that changed."""
@@ -308,6 +315,25 @@ class Catalogues:
                         self._db.execute("update change_set set state=? where id=?", (wanted, change_set.id))
                     moved.append(change_set.id)
         return moved
+
+    def to_announce(self, today: date) -> list[tuple[str, Catalogue, PublishedVersion]]:
+        """Return (topic, catalogue, version) of what others have not been told: "scheduled" or "in-force"."""
+        rows = self._db.execute(
+            "select catalogue, number, label, change_set, effective_from, effective_to,"
+            " case when effective_from<=?1 then 'in-force' else 'scheduled' end as topic from version"
+            " where not exists (select 1 from announced where announced.change_set=version.change_set"
+            " and announced.topic=case when effective_from<=?1 then 'in-force' else 'scheduled' end)"
+            " order by effective_from, catalogue, number",
+            (today.isoformat(),),
+        )
+        return [(row[6], self.get(row[0]), _version(row)) for row in list(rows)]
+
+    def announced(self, change_set: int, topic: str) -> None:
+        """Note that others have been told."""
+        self._db.execute(
+            "insert into announced values(?,?,?) on conflict do nothing",
+            (change_set, topic, self._now().isoformat()),
+        )
 
     def audit(self, subject: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Return who did what, newest first."""

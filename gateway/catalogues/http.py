@@ -1,68 +1,77 @@
 """`/catalogues`: the catalogues and their change sets over HTTP (docs/terminology/catalogues.md).
 
-GET /catalogues · POST /catalogues?catalogue=… · GET /catalogues/change-sets[/{n}] ·
+GET /catalogues · POST /catalogues?catalogue=… · GET /catalogues/change-sets[/{n}[/affected]] ·
 POST /catalogues/change-sets/{n}/submit|approve|reject|publish · GET /catalogues/{id}[/versions|/export|/audit|/concepts] ·
 POST /catalogues/{id}/rollback
 """
 
-import tomllib
+from collections.abc import Callable, Collection
 from dataclasses import asdict
-from datetime import date
-from typing import Any
 
 from gateway.catalogues.authoring import Catalogue, PublishedVersion
 from gateway.catalogues.change_set import ChangeSet
-from gateway.catalogues.intake import Checked, check_table, issue_row, report
+from gateway.catalogues.intake import Checked, check_table, issue_row, report, touched
 from gateway.catalogues.person import person
 from gateway.catalogues.place import Office
-from gateway.catalogues.publish import to_csv, to_resource, write_snapshot
+from gateway.catalogues.publish import reject, to_csv, to_resource, write_snapshot
+from gateway.catalogues.request import (
+    CSV,
+    MAX_BODY,
+    MAX_ROWS,
+    MAX_UPLOAD,
+    choice,
+    count_of,
+    day,
+    file_name,
+    flag,
+    needed,
+    read_json,
+    text,
+    uploaded,
+    whole,
+)
+from gateway.catalogues.uses import report as in_use
+from gateway.catalogues.uses import uses_of
 from gateway.channels.part import FHIR_JSON, Part, Receive, Reply, json_reply, read_body
 from gateway.rest.request import Request
-from terminology.catalogue.row import Table
-from terminology.fhirjson import Json, decode, encode
-from terminology.issues import FhirError, InvalidInput, NotAllowed, NotFound
+from gateway.store.protocol import Store
+from terminology.fhirjson import Json, encode
+from terminology.issues import InvalidInput, NotAllowed, NotFound
 from terminology.snapshot.library import CatalogueLibrary
 
-MAX_UPLOAD = 64 * 1024 * 1024
-MAX_BODY = 1024 * 1024
-MAX_ROWS = 1_000
-CSV = "text/csv; charset=utf-8"
-EXTENSIONS = {
-    "text/csv": "csv",
-    "text/tab-separated-values": "tsv",
-    "application/json": "json",
-    "application/fhir+json": "json",
-    "application/x-ndjson": "ndjson",
-    "application/fhir+ndjson": "ndjson",
-    "application/xml": "xml",
-    "text/xml": "xml",
-    "application/zip": "zip",
-    "application/gzip": "tgz",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
-}
 KINDS = ("diagnosis", "procedure", "drug", "lab-item", "exam-item", "codes")
 
 
 class CatalogueRoutes(Part):
     """The ASGI application of `/catalogues`."""
 
-    def __init__(self, office: Office, *, prefix: str = "/catalogues") -> None:
+    def __init__(
+        self, office: Office, store: Store, *, published: Callable[[], None], prefix: str = "/catalogues"
+    ) -> None:
+        """`store` tells who uses a code; `published` is called when versions may have changed."""
         super().__init__(prefix)
-        self._office = office
+        self._office, self._store, self._published = office, store, published
 
     async def answer(self, request: Request, receive: Receive, peer: str) -> Reply:  # noqa: ARG002  # the base's signature
         parts = request.path.split("/") if request.path else []
         is_reading = request.method in ("GET", "HEAD")
         limit = MAX_UPLOAD if not parts else MAX_BODY
         body = b"" if is_reading else await read_body(request, receive, limit, code="HT-CAT-60")
-        return await self._office.run(lambda: self._reply(request, parts, body, is_reading=is_reading))
+        match parts:
+            case [] if request.method == "POST":
+                return await self._take(request, body)
+            case ["change-sets", number, "affected"] if is_reading:
+                affected = await self._affected(whole("change-set", number))
+                return json_reply(affected)
+        reply = await self._office.run(lambda: self._reply(request, parts, body, is_reading=is_reading))
+        if not is_reading:
+            self._published()
+        return reply
 
     def _reply(self, request: Request, parts: list[str], body: bytes, *, is_reading: bool) -> Reply:
         match parts:
             case [] if is_reading:
                 return json_reply(self._list())
-            case [] if request.method == "POST":
-                return self._take(request, body)
             case ["change-sets"] if is_reading:
                 return self._change_sets(request)
             case ["change-sets", number] if is_reading:
@@ -113,8 +122,19 @@ class CatalogueRoutes(Part):
         rows = self._office.catalogues.change_sets(request.param("catalogue"), request.param("state"))
         return json_reply({"change_sets": [shown(row) for row in rows[: count_of(request)]]})
 
-    def _take(self, request: Request, body: bytes) -> Reply:
+    async def _take(self, request: Request, body: bytes) -> Reply:
         """Read an uploaded file: a report with `dry-run=true`, else a draft; 400 with every bad row."""
+        answer, known, codes = await self._office.run(lambda: self._read(request, body))
+        if known is not None and "diff" in answer:
+            uses = await uses_of(self._store, kind=known.kind, system=known.url, codes=codes)
+            answer["diff"]["affected_resources"] = in_use(uses, codes)
+        made = answer.get("change_set")
+        if made is None:
+            return json_reply(answer)
+        return self._made(made["id"], answer)
+
+    def _read(self, request: Request, body: bytes) -> tuple[Json, Catalogue | None, list[str]]:
+        """Return the report (with the change set, unless it was a dry run), the catalogue and the codes that change."""
         catalogues = self._office.catalogues
         id = needed(request, "catalogue")
         is_dry = flag(request, "dry-run")
@@ -127,7 +147,7 @@ class CatalogueRoutes(Part):
             catalogues, known.id if known else id, table, kind=kind, is_complete=is_complete
         )
         if is_dry:
-            return json_reply(self._report(checked, request, known))
+            return self._report(checked, request, known), known, touched(checked)
         if not checked.is_loadable:
             raise InvalidInput(
                 sorted(checked.problems, key=lambda problem: problem.severity in ("warning", "information"))
@@ -139,28 +159,55 @@ class CatalogueRoutes(Part):
             known.id, table.rows, title=request.param("title") or file_name(request), who=who,
             is_complete=is_complete,
         )  # fmt: skip
-        status, content, headers = json_reply(
-            {"change_set": shown(change_set), **self._report(checked, request, known)}, status=201
-        )
-        return status, content, {**headers, "Location": f"{self.prefix}/change-sets/{change_set.id}"}
+        answer = {"change_set": shown(change_set), **self._report(checked, request, known)}
+        return answer, known, touched(checked)
+
+    def _made(self, number: int, answer: Json) -> Reply:
+        status, content, headers = json_reply(answer, status=201)
+        return status, content, {**headers, "Location": f"{self.prefix}/change-sets/{number}"}
 
     def _report(self, checked: Checked, request: Request, known: Catalogue | None) -> Json:
         """The report, with the members' mappings whose target would be gone or mean another thing."""
         answer = report(checked, request.language)
         if known is not None and checked.difference is not None:
             codes = {change.code for change in (*checked.difference.retired, *checked.difference.reused)}
-            affected = self._office.desk.projects.aimed_at(known.id, codes)
-            answer["diff"]["affected_mappings"] = {
-                "count": len(affected),
-                "codes": [
-                    {"member": member, "domain": domain, "local": local, "target": target}
-                    for member, domain, local, target in affected[:MAX_ROWS]
-                ],
-            }
+            answer["diff"]["affected_mappings"] = self._mappings(known, codes)
         return answer
+
+    def _mappings(self, catalogue: Catalogue, codes: Collection[str]) -> Json:
+        affected = self._office.desk.projects.aimed_at(catalogue.id, codes)
+        return {
+            "count": len(affected),
+            "codes": [
+                {"member": member, "domain": domain, "local": local, "target": target}
+                for member, domain, local, target in affected[:MAX_ROWS]
+            ],
+        }
+
+    async def _affected(self, number: int) -> Json:
+        """What a change set touches: for the person who is to approve it."""
+
+        def read() -> tuple[Catalogue, list[str], Json]:
+            change_set = self._office.catalogues.change_set(number)
+            catalogue = self._office.catalogues.get(change_set.catalogue)
+            codes = self._office.catalogues.touched(number)
+            return catalogue, codes, self._mappings(catalogue, set(codes))
+
+        catalogue, codes, mappings = await self._office.run(read)
+        uses = await uses_of(self._store, kind=catalogue.kind, system=catalogue.url, codes=codes)
+        return {
+            "codes": len(codes),
+            "affected_mappings": mappings,
+            "affected_resources": in_use(uses, codes),
+        }
 
     def _step(self, number: int, step: str, request: Request, body: Json) -> Reply:
         catalogues, who = self._office.catalogues, person(request, body)
+        if step == "reject":
+            note = text(body, "note")
+            return json_reply(
+                shown(reject(catalogues, number, who=who, note=note, folder=self._office.snapshots))
+            )
         if step != "publish":
             return json_reply(
                 shown(catalogues.move(number, STEPS[step], who=who, note=text(body, "note")))  # type: ignore[arg-type]  # states of the table
@@ -177,9 +224,10 @@ class CatalogueRoutes(Part):
             raise InvalidInput("HT-CAT-62", name="to", value=str(to)[:40], expected="1, 2, 3 …")
         if not reason:
             raise InvalidInput("HT-CAT-62", name="reason", value="", expected="why it goes back / 原因")
-        version = catalogues.rollback(catalogues.get(id).id, to=to, who=person(request, body), reason=reason)
-        write_snapshot(catalogues, version, self._office.snapshots)
-        return json_reply(_version(version))
+        change_set = catalogues.rollback(
+            catalogues.get(id).id, to=to, who=person(request, body), reason=reason
+        )
+        return self._made(change_set.id, {"change_set": shown(change_set)})
 
     def _export(self, row: Catalogue, request: Request) -> Reply:
         on = day("date", request.param("date")) or self._office.today()
@@ -252,91 +300,3 @@ def _new(id: str, kind: str, request: Request) -> Catalogue:
         raise InvalidInput("HT-CAT-62", name="catalogue", value=id[:40], expected="a-z 0-9 -")
     url = request.param("url") or f"https://hutong.health/fhir/CodeSystem/{id}"
     return Catalogue(id, url, request.param("title") or id, kind, file_name(request))
-
-
-# What a request says
-
-
-def uploaded(request: Request, body: bytes) -> Table:
-    """Return the table of a raw body: its name from `name=` or the Content-Type, its column map from `columns=`."""
-    from terminology.catalogue.load import load_table
-
-    if not body:
-        raise InvalidInput("HT-CAT-08")
-    return load_table(file_name(request), body, columns(request))
-
-
-def columns(request: Request) -> dict[str, Any]:
-    """Return the column map, JSON or TOML as in a --columns file."""
-    written = request.param("columns")
-    if not written:
-        return {}
-    try:
-        found = decode(written.encode()) if written.lstrip().startswith("{") else tomllib.loads(written)
-    except (FhirError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        raise InvalidInput("HT-CAT-62", name="columns", value=written[:80], expected="JSON / TOML")
-    return found
-
-
-def file_name(request: Request) -> str:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return request.param("name") or f"upload.{EXTENSIONS.get(kind, 'csv')}"
-
-
-def read_json(body: bytes) -> Json:
-    """Return a JSON object; no body is an empty one."""
-    try:
-        found = decode(body) if body.strip() else {}
-    except (FhirError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        raise InvalidInput(
-            "HT-CAT-62", name="body", value=body[:40].decode("utf-8", "replace"), expected="JSON {…}"
-        )
-    return found
-
-
-def needed(request: Request, name: str) -> str:
-    value = request.param(name)
-    if not value:
-        raise InvalidInput("HT-CAT-62", name=name, value="", expected=f"?{name}=…")
-    return value
-
-
-def flag(request: Request, name: str) -> bool:
-    return choice(request, name, ("true", "false"), "false") == "true"
-
-
-def choice(request: Request, name: str, allowed: tuple[str, ...], default: str) -> str:
-    value = request.param(name) or default
-    if value not in allowed:
-        raise InvalidInput("HT-CAT-62", name=name, value=value[:40], expected=" | ".join(allowed))
-    return value
-
-
-def text(body: Json, name: str) -> str | None:
-    """Return a text of a JSON body."""
-    value = body.get(name)
-    if value is None or (isinstance(value, str) and len(value) <= 1_000):
-        return value or None
-    raise InvalidInput("HT-CAT-62", name=name, value=str(value)[:40], expected="string")
-
-
-def whole(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 10):
-        raise InvalidInput("HT-CAT-62", name=name, value=value[:40], expected="0, 1, 2 …")
-    return int(value)
-
-
-def count_of(request: Request, default: int = 100) -> int:
-    """Return the page size that `count` asks for, at most 1,000."""
-    return min(whole("count", request.param("count") or str(default)), MAX_ROWS)
-
-
-def day(name: str, value: str | None) -> date | None:
-    try:
-        return date.fromisoformat(value) if value else None
-    except ValueError:
-        raise InvalidInput("HT-CAT-62", name=name, value=str(value)[:40], expected="YYYY-MM-DD") from None

@@ -48,6 +48,15 @@ def check_kind(rows: tuple[Row, ...], kind: str) -> tuple[Issue, ...]:
     return tuple(check_drugs(rows))
 
 
+def touched(checked: Checked) -> list[str]:
+    """Return the codes that a table changes or retires, those that it retires or gives another meaning first."""
+    if checked.difference is None:
+        return []
+    difference = checked.difference
+    changes = (*difference.retired, *difference.reused, *difference.changed)
+    return list(dict.fromkeys(change.code for change in changes))
+
+
 def report(checked: Checked, language: Language) -> Json:
     """Return the row-by-row report and the difference as JSON."""
     problems = [issue_row(problem, language) for problem in checked.problems[:SHOWN]]

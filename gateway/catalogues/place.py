@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FOLDER = "catalogues"
+CATALOGUES = "catalogues.sqlite"
 WORKBENCH = "workbench.sqlite"
 
 
 def snapshot_folder(settings: Settings) -> Path:
     return settings.data / FOLDER / "snapshots"
+
+
+def snapshot_path(folder: Path, catalogue: str, number: int) -> Path:
+    """Return where the snapshot of a version lies."""
+    return folder / f"{catalogue}-{number}{SUFFIX}"
 
 
 def has_snapshots(settings: Settings) -> bool:
@@ -36,7 +42,7 @@ def open_catalogues(settings: Settings) -> "Catalogues":
 
     folder = settings.data / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    return Catalogues(folder / "catalogues.sqlite", now=lambda: datetime.now(settings.zone))
+    return Catalogues(folder / CATALOGUES, now=lambda: datetime.now(settings.zone))
 
 
 def open_desk(settings: Settings) -> "Desk":
@@ -70,6 +76,11 @@ class Office:
     @property
     def snapshots(self) -> Path:
         return snapshot_folder(self.settings)
+
+    @property
+    def has_catalogues(self) -> bool:
+        """Whether anything was ever loaded here; asking it makes no file."""
+        return (self.settings.data / FOLDER / CATALOGUES).is_file()
 
     @property
     def has_workbench(self) -> bool:

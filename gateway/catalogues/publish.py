@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway.catalogues.authoring import Catalogue, Catalogues, PublishedVersion
+from gateway.catalogues.change_set import ChangeSet
+from gateway.catalogues.place import snapshot_path
 from terminology.catalogue.row import Row
 from terminology.fhirjson import Json
 from terminology.snapshot.build import Concept, Designation, Progress, write
 from terminology.snapshot.header import is_readable
-from terminology.snapshot.library import EFFECTIVE, SUFFIX
+from terminology.snapshot.library import EFFECTIVE
 
 USES = {"short": "https://hutong.health/fhir/CodeSystem/designation-use"}
 
@@ -28,7 +30,7 @@ def write_snapshot(
     One that was damaged, or written by an earlier Hutong in another form, is written again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{version.catalogue}-{version.number}{SUFFIX}"
+    path = snapshot_path(folder, version.catalogue, version.number)
     if not is_readable(path):
         rows = list(catalogues.rows(version.catalogue, version.number))
         resource = code_system(catalogues.get(version.catalogue), version, rows)
@@ -43,6 +45,15 @@ def write_missing(catalogues: Catalogues, folder: Path) -> list[Path]:
         for row in catalogues.all()
         for version in catalogues.versions(row.id)
     ]
+
+
+def reject(catalogues: Catalogues, id: int, *, who: str, note: str | None, folder: Path) -> ChangeSet:
+    """Reject a change set; a scheduled version is taken back with its snapshot, before its day."""
+    before = catalogues.change_set(id)
+    rejected = catalogues.move(id, "rejected", who=who, note=note)
+    if before.version is not None:
+        snapshot_path(folder, before.catalogue, before.version).unlink(missing_ok=True)
+    return rejected
 
 
 def code_system(catalogue: Catalogue, version: PublishedVersion, rows: Iterable[Row]) -> Json:

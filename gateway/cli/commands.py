@@ -79,6 +79,13 @@ ROWS = (
     ),
     Row("load", "terms:load", "导入目录文件，起草变更集。", "Load a file and draft a change set.", "terms"),
     Row("diff", "terms:diff", "比较文件与最新版本。", "Compare a file with the newest version.", "terms"),
+    Row(
+        "affected",
+        "terms:affected",
+        "变更集涉及哪些对码和在用的处方、申请。",
+        "Which mappings, prescriptions and orders a change set touches.",
+        "terms",
+    ),
     Row("submit", "terms:submit", "提交变更集。", "Submit a change set.", "terms"),
     Row(
         "approve",

@@ -1,6 +1,7 @@
 """`hutong terms …`: load, compare, approve, publish, roll back and export the catalogues."""
 
 import os
+import sys
 import tomllib
 from dataclasses import asdict
 from datetime import date
@@ -174,6 +175,41 @@ def diff(
     return _show_diff(_compare(catalogues, catalogue, read, is_complete=not partial), as_json=as_json)
 
 
+def affected(number: Number, data: Data = None, config: Config = None, as_json: AsJson = False) -> int:
+    """The running gateway knows who uses a code: it owns the store."""
+    from gateway.cli.client import call_json
+    from gateway.lock import holder
+    from terminology.issues import Unavailable
+
+    settings = load_settings(os.environ, file=config, data=data)
+    url = str((holder(settings.data) or {}).get("url", ""))
+    if not url:
+        raise Unavailable("HT-CLI-20", command="terms affected")
+    status, answer = call_json(url, f"/catalogues/change-sets/{number}/affected")
+    if status != 200:
+        print(answer["issue"][0]["details"]["text"], file=sys.stderr)
+        return FINDINGS
+    mappings, used = answer["affected_mappings"], answer["affected_resources"]
+    if as_json:
+        print_json(answer)
+    else:
+        print(
+            say(
+                f"{answer['codes']} 个编码有变：涉及 {mappings['count']} 条对码，"
+                f"{used['count']} 份资源（{used['open']} 份未结）。",
+                f"{answer['codes']} codes change: {mappings['count']} mappings and "
+                f"{used['count']} resources ({used['open']} open) use them.",
+            )
+        )
+        rows = [[row["code"], row["resource"], row["status"]] for row in used["rows"][:SHOWN]]
+        rows += [
+            [row["target"], f"{row['member']} {row['domain']}", row["local"]]
+            for row in mappings["codes"][:SHOWN]
+        ]
+        print(table(rows))
+    return FINDINGS if used["open"] or mappings["count"] else OK
+
+
 def submit(
     number: Number, who: Who = "", data: Data = None, config: Config = None, as_json: AsJson = False
 ) -> None:
@@ -194,7 +230,14 @@ def reject(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    _move(number, "rejected", who, reason, data, config, as_json)
+    from gateway.catalogues.place import open_catalogues, snapshot_folder
+    from gateway.catalogues.publish import reject as take_back
+
+    settings = load_settings(os.environ, file=config, data=data)
+    moved = take_back(
+        open_catalogues(settings), number, who=who or getuser(), note=reason, folder=snapshot_folder(settings)
+    )
+    _show_step(moved, as_json)
 
 
 def publish(
@@ -234,18 +277,16 @@ def rollback(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    from gateway.catalogues.place import open_catalogues, snapshot_folder
-    from gateway.catalogues.publish import write_snapshot
+    from gateway.catalogues.place import open_catalogues
 
-    settings = load_settings(os.environ, file=config, data=data)
-    catalogues = open_catalogues(settings)
-    version = catalogues.rollback(catalogues.get(catalogue).id, to=to, who=who or getuser(), reason=reason)
-    write_snapshot(catalogues, version, snapshot_folder(settings))
+    catalogues = open_catalogues(load_settings(os.environ, file=config, data=data))
+    found = catalogues.rollback(catalogues.get(catalogue).id, to=to, who=who or getuser(), reason=reason)
     _show(
-        asdict(version),
+        asdict(found),
         say(
-            f"{catalogue} 已回到第 {to} 版的内容，新版号 {version.number}。",
-            f"{catalogue} has the content of version {to} again, as version {version.number}.",
+            f"变更集 {found.id}：{catalogue} 回到第 {to} 版的内容，待另一人审核。下一步：hutong terms approve {found.id}",
+            f"Change set {found.id} would bring back version {to} of {catalogue}; another person approves it: "
+            f"hutong terms approve {found.id}",
         ),
         as_json,
     )
@@ -476,9 +517,14 @@ def _move(
     from gateway.catalogues.place import open_catalogues
 
     catalogues = open_catalogues(load_settings(os.environ, file=config, data=data))
-    moved = catalogues.move(number, state, who=who or getuser(), note=note)
+    _show_step(catalogues.move(number, state, who=who or getuser(), note=note), as_json)
+
+
+def _show_step(moved: Any, as_json: bool) -> None:
     _show(
-        asdict(moved), say(f"变更集 {number}：{moved.state}", f"Change set {number}: {moved.state}"), as_json
+        asdict(moved),
+        say(f"变更集 {moved.id}：{moved.state}", f"Change set {moved.id}: {moved.state}"),
+        as_json,
     )
 
 

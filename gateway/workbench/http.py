@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
-from gateway.catalogues.http import (
+from gateway.catalogues.person import person
+from gateway.catalogues.place import Office
+from gateway.catalogues.request import (
     CSV,
     MAX_BODY,
     MAX_ROWS,
@@ -21,8 +23,6 @@ from gateway.catalogues.http import (
     text,
     uploaded,
 )
-from gateway.catalogues.person import person
-from gateway.catalogues.place import Office
 from gateway.channels.part import FHIR_JSON, Part, Receive, Reply, json_reply, read_body
 from gateway.rest.request import Request
 from gateway.workbench.projects import LocalRow, Project

@@ -39,7 +39,8 @@ class CatalogueLibrary:
         self._today = today
         self._paths: dict[tuple[str, str], Path] = {}
         self._resources: dict[str, list[Json]] = {}
-        self._open: dict[Path, SnapshotCodeSystem] = {}
+        # A scheduled version may be taken back and another take its name: a file is known by its inode.
+        self._open: dict[Path, tuple[int, SnapshotCodeSystem]] = {}
         self._seen = 0
 
     @property
@@ -62,6 +63,7 @@ class CatalogueLibrary:
                 paths[resource["url"], resource["version"]] = path
                 resources.setdefault(resource["url"], []).append(resource)
             self._paths, self._resources = paths, resources
+            self._open = {path: held for path, held in self._open.items() if held[0] == _inode(path)}
         return self._resources
 
     def code_system(self, url: str, version: str | None) -> CodeSystem | None:
@@ -71,14 +73,14 @@ class CatalogueLibrary:
 
     def _at(self, resource: Json) -> "SnapshotCodeSystem":
         path = self._paths[resource["url"], resource["version"]]
-        system = self._open.get(path)
-        if system is None:
+        held = self._open.get(path)
+        if held is None:
             from terminology.snapshot.code_system import (
                 SnapshotCodeSystem,  # numpy, for those who ask a catalogue
             )
 
-            system = self._open[path] = SnapshotCodeSystem(path)
-        return system
+            held = self._open[path] = _inode(path), SnapshotCodeSystem(path)
+        return held[1]
 
     def code_system_versions(self, url: str) -> Sequence[str]:
         return [resource["version"] for resource in self._catalogues.get(url, ())]
@@ -127,6 +129,10 @@ class CatalogueLibrary:
         if found is None:
             raise NotFound("HT-TX-14", system=url, date=on.isoformat())
         return str(found["version"])
+
+
+def _inode(path: Path) -> int:
+    return path.stat().st_ino if path.exists() else 0
 
 
 def in_force(resources: Sequence[Json], on: date) -> Json | None:

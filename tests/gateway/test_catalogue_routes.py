@@ -60,6 +60,14 @@ async def asking(folder: Path, **chosen: Any) -> AsyncIterator[Client]:
             yield client
 
 
+def prescription(id: str, system: str, code: str, status: str) -> Json:
+    return {
+        "resourceType": "MedicationRequest", "id": id, "status": status, "intent": "order",
+        "subject": {"reference": "Patient/p"},
+        "medicationCodeableConcept": {"coding": [{"system": system, "code": code}]},
+    }  # fmt: skip
+
+
 def codes_of(outcome: Json) -> list[str]:
     return [issue["details"]["coding"][0]["code"] for issue in outcome["issue"]]
 
@@ -120,6 +128,101 @@ class TestCatalogues:
 
         run(main())
 
+    def test_a_difference_tells_which_prescriptions_and_orders_it_touches(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                drugs = "code,display\nD1,苯磺酸氨氯地平片\nD2,硝苯地平片\nD3,卡托普利片\n"
+                made = await client.post("/catalogues?catalogue=rx&kind=drug", drugs, status=201)
+                place = f"/catalogues/change-sets/{made['change_set']['id']}"
+                await client.post(f"{place}/submit")
+                await client.post(f"{place}/approve", who="乙")
+                await client.post(f"{place}/publish", who="乙")
+                url = "https://hutong.health/fhir/CodeSystem/rx"
+                for id, code, status in (
+                    ("a", "D2", "active"),
+                    ("b", "D3", "completed"),
+                    ("c", "D1", "active"),
+                ):
+                    await client.ask(
+                        "PUT",
+                        f"/fhir/MedicationRequest/{id}",
+                        prescription(id, url, code, status),
+                        status=201,
+                    )
+                await client.ask("PUT", "/fhir/Medication/m", {
+                    "resourceType": "Medication", "id": "m", "code": {"coding": [{"system": url, "code": "D3"}]},
+                }, status=201)  # fmt: skip
+                request = prescription("d", url, "", "on-hold")
+                request["medicationReference"] = {"reference": "Medication/m"}
+                del request["medicationCodeableConcept"]
+                await client.ask("PUT", "/fhir/MedicationRequest/d", request, status=201)
+                told = await client.post(
+                    "/catalogues?catalogue=rx&dry-run=true",
+                    drugs.replace("D2,硝苯地平片\n", "").replace("卡托普利", "依那普利"),
+                )
+                expected = [
+                    ("MedicationRequest/a", "active", "D2", True), ("MedicationRequest/d", "on-hold", "", True),
+                    ("Medication/m", "", "D3", False), ("MedicationRequest/b", "completed", "D3", False),
+                ]  # fmt: skip
+                used = told["diff"]["affected_resources"]
+                assert [tuple(row.values()) for row in used["rows"]] == expected
+                assert (used["count"], used["open"], used["codes_searched"]) == (4, 2, 2)
+                made = await client.post(
+                    "/catalogues?catalogue=rx", drugs.replace("D2,硝苯地平片\n", ""), status=201
+                )
+                asked = await client.get(f"/catalogues/change-sets/{made['change_set']['id']}/affected")
+                assert [row["resource"] for row in asked["affected_resources"]["rows"]] == [
+                    "MedicationRequest/a"
+                ]
+                assert asked["affected_mappings"]["count"] == 0
+
+        run(main())
+
+    def test_others_hear_of_a_version_that_is_planned_or_in_force(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with running(tmp_path) as gateway:
+                client = Client(gateway)
+                await client.publish(FIRST, label="2026")
+                await client.publish(SECOND, label="2099", effective="2099-01-01")
+                await gateway.calendar.turn()
+                rows = [row for _, row in await gateway.store.outbox()]
+                url = "https://hutong.health/fhir/CodeSystem/dx"
+                assert [(row.topic, row.payload["focus"], row.key) for row in rows] == [
+                    ("catalogue-in-force", f"{url}|2026", "catalogue/dx"),
+                    ("catalogue-scheduled", f"{url}|2099", "catalogue/dx"),
+                ]
+                assert rows[1].payload["effective"] == "2099-01-01"
+                await gateway.calendar.turn()
+                assert len(await gateway.store.outbox()) == 2
+                rejected = await client.post("/catalogues/change-sets/2/reject", {"note": "作废"}, who="丁")
+                assert rejected["state"] == "rejected"
+                assert [
+                    row["label"] for row in (await client.get("/catalogues/dx/versions"))["versions"]
+                ] == ["2026"]
+                versions = await client.get(
+                    f"/fhir/CodeSystem/$lookup?system={url}&version=2099&code=N18", status=404
+                )
+                assert versions["resourceType"] == "OperationOutcome"
+                await client.http.aclose()
+
+        run(main())
+
+    def test_a_snapshot_of_an_earlier_form_is_written_anew(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+            snapshot = tmp_path / "catalogues" / "snapshots" / "dx-1.snapshot"
+            snapshot.write_bytes(b"HTSNAP01" + snapshot.read_bytes()[8:])
+            async with running(tmp_path) as gateway:
+                await gateway.calendar.turn()
+                client = Client(gateway)
+                system = "https://hutong.health/fhir/CodeSystem/dx"
+                told = await client.get(f"/fhir/CodeSystem/$lookup?system={system}&code=I10")
+                assert {"name": "display", "valueString": "高血压"} in told["parameter"]
+                await client.http.aclose()
+
+        run(main())
+
     def test_each_day_has_its_version(self, tmp_path: Path) -> None:
         async def main() -> None:
             async with asking(tmp_path) as client:
@@ -155,7 +258,14 @@ class TestCatalogues:
                 assert [(row["first"], row["last"], row["display"]) for row in history["history"]] == [
                     (1, 1, "高血压"), (2, None, "原发性高血压"),
                 ]  # fmt: skip
-                await client.post("/catalogues/dx/rollback", {"to": 1, "reason": "错误"}, who="丙")
+                back = await client.post(
+                    "/catalogues/dx/rollback", {"to": 1, "reason": "错误"}, who="丙", status=201
+                )
+                assert back["change_set"]["state"] == "submitted"
+                place = f"/catalogues/change-sets/{back['change_set']['id']}"
+                assert codes_of(await client.post(f"{place}/approve", who="丙", status=403)) == ["HT-CAT-41"]
+                await client.post(f"{place}/approve", who="丁")
+                await client.post(f"{place}/publish", who="丁")
                 assert [row["number"] for row in (await client.get("/catalogues/dx/versions"))["versions"]] == [
                     1, 2, 3,
                 ]  # fmt: skip

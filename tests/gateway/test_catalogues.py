@@ -72,14 +72,52 @@ class TestChangeSets:
         catalogues.turn(date(2027, 1, 1))
         assert [row.state for row in catalogues.change_sets("dx")] == ["in-force", "superseded"]
 
-    def test_rollback_brings_the_content_back_as_a_new_version(self, catalogues: Catalogues) -> None:
+    def test_rollback_is_a_change_set_that_another_person_approves(self, catalogues: Catalogues) -> None:
         publish(catalogues, FIRST)
         publish(catalogues, [Row("I10", "原发性高血压"), *FIRST[1:], Row("N18", "慢性肾脏病")])
-        catalogues.rollback("dx", to=1, who="丙", reason="错误")
+        back = catalogues.rollback("dx", to=1, who="丙", reason="错误")
+        assert (back.state, back.author, back.note) == ("submitted", "丙", "错误")
+        with pytest.raises(Forbidden, match="HT-CAT-41"):
+            catalogues.move(back.id, "approved", who="丙")
+        catalogues.move(back.id, "approved", who="丁")
+        assert catalogues.publish(back.id, who="丁", effective=TODAY).number == 3
         assert {row.code: row.display for row in catalogues.rows("dx", 3)} == {
             row.code: row.display for row in FIRST
         }
         assert {row.code for row in catalogues.rows("dx", 2)} == {"I10", "I10.1", "E11", "N18"}
+
+    def test_a_scheduled_version_can_be_taken_back_before_its_day(self, catalogues: Catalogues) -> None:
+        publish(catalogues, FIRST)
+        publish(catalogues, [Row("I10", "原发性高血压")], date(2027, 1, 1))
+        scheduled = catalogues.change_sets("dx")[0]
+        assert catalogues.move(scheduled.id, "rejected", who="丁", note="错误").state == "rejected"
+        assert [(row.number, row.effective_to) for row in catalogues.versions("dx")] == [(1, None)]
+        assert [row.code for row in catalogues.rows("dx", 1)] == ["I10", "I10.1", "E11"]
+        assert publish(catalogues, FIRST[:2], date(2027, 1, 1)) == 2
+        assert [row.code for row in catalogues.rows("dx", 2)] == ["I10", "I10.1"]
+
+    def test_what_is_in_force_or_built_upon_is_not_taken_back(self, catalogues: Catalogues) -> None:
+        publish(catalogues, FIRST)
+        with pytest.raises(BusinessRule, match="HT-CAT-40"):
+            catalogues.move(catalogues.change_sets("dx")[0].id, "rejected", who="丁")
+        publish(catalogues, FIRST[:2], date(2027, 1, 1))
+        scheduled = catalogues.change_sets("dx")[0]
+        publish(catalogues, FIRST[:1], date(2027, 2, 1))
+        with pytest.raises(BusinessRule, match="HT-CAT-49"):
+            catalogues.move(scheduled.id, "rejected", who="丁")
+
+    def test_each_version_is_announced_once_when_planned_and_once_in_force(
+        self, catalogues: Catalogues
+    ) -> None:
+        publish(catalogues, FIRST)
+        publish(catalogues, FIRST[:2], date(2027, 1, 1))
+        told = catalogues.to_announce(TODAY)
+        assert [(topic, version.number) for topic, _, version in told] == [("in-force", 1), ("scheduled", 2)]
+        for topic, _, version in told:
+            catalogues.announced(version.change_set, topic)
+        assert catalogues.to_announce(TODAY) == []
+        later = catalogues.to_announce(date(2027, 1, 1))
+        assert [(topic, version.number) for topic, _, version in later] == [("in-force", 2)]
 
     def test_every_step_is_audited(self, catalogues: Catalogues) -> None:
         publish(catalogues, FIRST)

@@ -1,0 +1,84 @@
+"""The calendar of the catalogues: a version comes into force on its day, and others hear of it through the outbox.
+
+Catalogues are published over HTTP or by the command line, which has no store; the running gateway looks once a minute.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import apsw
+
+from gateway.catalogues.place import Office, snapshot_path
+from gateway.store.protocol import Commit, OutboxRow, Store
+from terminology.issues import FhirError
+from terminology.snapshot.header import is_readable
+
+if TYPE_CHECKING:
+    from gateway.catalogues.authoring import Catalogue, PublishedVersion
+
+SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Calendar:
+    """Keeps states, snapshots and announcements in step with the day."""
+
+    def __init__(self, office: Office, store: Store, *, now: Callable[[], datetime]) -> None:
+        self._office, self._store, self._now = office, store, now
+        self._changed, self._turning = asyncio.Event(), asyncio.Lock()
+
+    def wake(self) -> None:
+        """Look now: something was published."""
+        self._changed.set()
+
+    async def keep(self, *, seconds: float = SECONDS) -> None:
+        """Run until cancelled; a database that is away is tried again."""
+        while True:
+            try:
+                await self.turn()
+            except (FhirError, apsw.Error, OSError) as error:
+                log.warning("catalogue calendar: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), seconds)
+            self._changed.clear()
+
+    async def turn(self) -> None:
+        """Bring everything to today: states, snapshots that are missing, and what others have not been told."""
+        if not self._office.has_catalogues:
+            return
+        async with self._turning:
+            await self._announce(await self._office.run(self._due))
+
+    async def _announce(self, due: "list[tuple[str, Catalogue, PublishedVersion]]") -> None:
+        for topic, catalogue, version in due:
+            # Told before it is noted: after a crash in between others hear it twice, never not at all.
+            await self._store.commit(Commit((), outbox=[self._row(topic, catalogue, version)]))
+            await self._office.run(partial(self._office.catalogues.announced, version.change_set, topic))
+
+    def _due(self) -> "list[tuple[str, Catalogue, PublishedVersion]]":
+        catalogues, today = self._office.catalogues, self._office.today()
+        catalogues.turn(today)
+        for catalogue in catalogues.all():
+            for version in catalogues.versions(catalogue.id):
+                if not is_readable(snapshot_path(self._office.snapshots, catalogue.id, version.number)):
+                    from gateway.catalogues.publish import write_snapshot  # numpy, for those who need it
+
+                    write_snapshot(catalogues, version, self._office.snapshots)
+        return catalogues.to_announce(today)
+
+    def _row(self, topic: str, catalogue: "Catalogue", version: "PublishedVersion") -> OutboxRow:
+        payload = {
+            "focus": f"{catalogue.url}|{version.label}",
+            "receivers": [],
+            "at": self._now().isoformat(),
+            "catalogue": catalogue.id,
+            "number": version.number,
+            "effective": version.effective_from.isoformat(),
+        }
+        return OutboxRow(f"catalogue-{topic}", f"catalogue/{catalogue.id}", payload)
