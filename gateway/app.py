@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.catalogues.calendar import Calendar
 from gateway.catalogues.place import Office, snapshot_folder
@@ -19,6 +19,7 @@ from gateway.front import App, Front
 from gateway.gate import Gate
 from gateway.ingest.astm import Astm
 from gateway.ingest.dicom import Dicom
+from gateway.ingest.ecg import Ecg
 from gateway.ingest.hl7v2 import Hl7v2, Maps
 from gateway.ingest.intake import Intake
 from gateway.ingest.kind import Kind
@@ -46,6 +47,7 @@ from terminology.snapshot.library import CatalogueLibrary
 
 if TYPE_CHECKING:
     from conformance.recognition import PackLibrary
+    from mappings.language.active import ActiveMaps
 
 log = logging.getLogger("gateway.app")
 
@@ -252,7 +254,9 @@ def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None) -> dic
         gate=gate,
     )
     astm = Astm(maps, clock=hl7v2.clock, fallback_charset=hl7v2.fallback)
-    return {"hl7v2": hl7v2, "astm": astm, "table": Table(maps), "dicom": Dicom(maps)}  # type: ignore[arg-type]  # the active maps, or none that tests send
+    active = cast("ActiveMaps", maps)  # the active maps, or none that tests send
+    ecg = {name: Ecg(active, name) for name in ("aecg", "scp", "ecg")}
+    return {"hl7v2": hl7v2, "astm": astm, "table": Table(active), "dicom": Dicom(active), **ecg}
 
 
 def resource_check(settings: Settings) -> Check | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mappings.ecg.formats import format_of as is_ecg
 from mappings.hl7v2 import parse
 from mappings.hl7v2.batch import is_batch, split
 from mappings.language.active import ActiveMaps
@@ -16,29 +17,40 @@ from terminology.issues import UnmappableMessage
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a preview asks of a reader. `map`: the one that was named, else the reader finds it; `format` as asked."""
+    """What a preview asks of a reader. `map`: the one that was named, else the reader finds it; `format` as asked.
+
+    `waveform`: an ECG's Observation holds its samples.
+    """
 
     maps: ActiveMaps
     format: str
     map: Map | None
     explain: bool
     limit: int
+    waveform: bool = False
 
 
 Read = Callable[[bytes, Preview], Iterator[Result]]
 
 
 def convert(
-    body: bytes, maps: ActiveMaps, *, adapter: str = "", explain: bool = False, limit: int = 1000
+    body: bytes,
+    maps: ActiveMaps,
+    *,
+    adapter: str = "",
+    explain: bool = False,
+    limit: int = 1000,
+    waveform: bool = False,
 ) -> Iterator[Result]:
     """Yield a Result for each message or row of `body`, at most `limit`.
 
     `adapter`: a format (`READERS`), the name of a map, or "" to look at the bytes. Raises MalformedMessage when the
-    bytes aren't of that format, UnmappableMessage when no map takes them.
+    bytes aren't of that format, UnmappableMessage when no map takes them. `waveform`: an ECG's Observation holds its
+    samples.
     """
     map = maps.get(adapter) if adapter and adapter not in READERS else None
     format = map.format if map is not None else adapter or guess_format(body)
-    yield from READERS[format](body, Preview(maps, format, map, explain, limit))
+    yield from READERS[format](body, Preview(maps, format, map, explain, limit, waveform))
 
 
 def _messages(body: bytes, asked: Preview) -> Iterator[Result]:
@@ -94,6 +106,14 @@ def _dicom(body: bytes, asked: Preview) -> Iterator[Result]:
     yield asked.maps.run_dicom(instance, alone(instance), named=named, explain=asked.explain)
 
 
+def _ecg(body: bytes, asked: Preview) -> Iterator[Result]:
+    from mappings.ecg.convert import convert_ecg, examine
+
+    examined = examine(body, adapter=asked.format)
+    name = asked.map.name if asked.map is not None else ""
+    yield convert_ecg(examined, asked.maps, map=name, waveform=asked.waveform, explain=asked.explain)
+
+
 READERS: dict[str, Read] = {
     "hl7v2": _messages,
     "astm": _records,
@@ -103,6 +123,9 @@ READERS: dict[str, Read] = {
     "json": _rows,
     "table": _rows,
     "dicom": _dicom,
+    "ecg": _ecg,
+    "aecg": _ecg,
+    "scp": _ecg,
 }
 """The formats by the name of `?adapter=`; also the kinds of `POST /messages/{kind}`."""
 FORMATS = tuple(READERS)
@@ -115,6 +138,8 @@ def guess_format(body: bytes) -> str:
     """Return the format that the first bytes speak for; a sheet when nothing else does."""
     if body[128:132] == b"DICM":
         return "dicom"
+    if is_ecg(body):
+        return "ecg"
     start = body[:64].lstrip(b"\xef\xbb\xbf\x0b \t\r\n")
     if start[:3] in (b"MSH", b"FHS", b"BHS") or b"M\x00S\x00H" in start:
         return "hl7v2"

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.ingest.kind import Kind
 from gateway.ingest.lookup import Lookup
+from gateway.ingest.order import ordered
 from gateway.ingest.patient import matched
 from gateway.ingest.plan import Key, Plan, message_source, plan
 from gateway.ingest.provenance import provenance, provenance_id
@@ -108,7 +109,9 @@ class Processor:
         witness = ("Provenance", provenance_id(entry))
         stored = await self.lookup.versions([witness, *((row.type, row.id) for row in result.entries)])
         found, guards = await matched(result, stored, self.lookup)
+        found, unlinked = await ordered(found, stored, self.lookup)
         made = plan(found, stored, source=message_source(entry))
+        made.issues += unlinked
         if made.targets:
             change = self._provenance(entry, found, made, stored.get(witness))
             if change is not None:

@@ -1,8 +1,8 @@
 """$convert: what a message would become, without storing anything; every value tells its map line and source fields.
 
-`POST /fhir/$convert?adapter=NAME`, the message itself as body. `adapter` is a format (hl7v2, json, table), the name of a
-map, or absent: then the first bytes decide. With the name of a map that runs back, the body is a Bundle and the answer
-the message that would be sent.
+`POST /fhir/$convert?adapter=NAME`, the message itself as body. `adapter` is a format (hl7v2, json, table, aecg, …), the
+name of a map, or absent: then the first bytes decide. With the name of a map that runs back, the body is a Bundle and
+the answer the message that would be sent. `waveform=true`: an ECG's Observation holds its samples.
 """
 
 import weakref
@@ -40,6 +40,7 @@ async def convert(request: Request, context: Context) -> Response:
             adapter=adapter,
             explain=True,
             limit=MESSAGES_SHOWN,
+            waveform=_flag(request, "waveform"),
         )
     )
     parameters: list[Json] = []
@@ -62,6 +63,13 @@ def _written(request: Request, context: Context, name: str) -> Response:
         told = outcome(written.issues, request, docs=context.docs)
         parameters[-1]["part"].append({"name": "issues", "resource": told})
     return Response(resource={"resourceType": "Parameters", "parameter": parameters})
+
+
+def _flag(request: Request, name: str) -> bool:
+    text = request.param(name) or "false"
+    if text not in ("true", "false"):
+        raise InvalidInput("HT-ECG-31", name=name, value=text[:40])
+    return text == "true"
 
 
 def maps_of(context: Context) -> ActiveMaps:

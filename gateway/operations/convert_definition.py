@@ -18,6 +18,7 @@ CONVERT: Json = {
     "instance": False,
     "parameter": [
         {"name": "adapter", "use": "in", "min": 0, "max": "1", "type": "string"},
+        {"name": "waveform", "use": "in", "min": 0, "max": "1", "type": "boolean"},
         {"name": "return", "use": "out", "min": 1, "max": "*", "type": "Resource"},
         {"name": "message", "use": "out", "min": 1, "max": "*"},
     ],

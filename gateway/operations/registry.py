@@ -12,6 +12,7 @@ from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
 from gateway.operations.convert_definition import CONVERT
+from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
 from gateway.operations.recognition_definitions import AUDIT, DECISION, RECOGNIZE, STATISTICS
 from gateway.operations.terminology_definitions import (
     BATCH_VALIDATE_CODE,
@@ -36,7 +37,8 @@ class Operation:
 
     `types` and `levels` narrow or widen the definition where this server differs from it; they are published as such.
     GET is allowed only when the operation changes nothing (operations.html#executing); `reads_raw` = the body is no
-    Parameters resource (GraphQL documents, v2 messages) and is not parsed before the call.
+    Parameters resource (GraphQL documents, v2 messages) and is not parsed before the call; `gives_file` = the answer is
+    no resource (a picture), whatever the caller accepts.
     """
 
     function: str | Call
@@ -45,6 +47,7 @@ class Operation:
     levels: frozenset[Level] | None = None
     affects_state: bool = False
     reads_raw: bool = False
+    gives_file: bool = False
     example: Json | None = field(default=None, hash=False)
 
     @property
@@ -86,6 +89,12 @@ class Operations:
                     for resource_type in ("",) if level == "system" else row.resource_types:
                         self._found[level, resource_type, row.name] = row
 
+        self._files = frozenset(f"${row.name}" for row in self._rows if row.gives_file)
+
+    def gives_file(self, path: str) -> bool:
+        """Tell whether a path calls an operation that answers with a file of its own media type."""
+        return path.rpartition("/")[2] in self._files
+
     def __iter__(self) -> Iterator[Operation]:
         return iter(self._rows)
 
@@ -103,6 +112,8 @@ class Operations:
 # One row an operation; functions are imported on first call.
 ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.convert:convert", CONVERT, reads_raw=True),
+    Operation("gateway.operations.ecg:svg", ECG_SVG, gives_file=True),
+    Operation("gateway.operations.ecg:waveform", ECG_WAVEFORM),
     Operation(
         "gateway.operations.everything:patient", f"{CORE}Patient-everything", levels=frozenset({"instance"})
     ),

@@ -75,7 +75,8 @@ class Rest:
         """Return the response of one interaction; the batch uses it for each entry. Raises FhirError."""
         context = self.context
         wanted = request.param("_format") if "_format" in request.query else None
-        if wanted is not None or not request.path.startswith("Binary/"):
+        gives_file = context.operations.gives_file(request.path)
+        if not gives_file and (wanted is not None or not request.path.startswith("Binary/")):
             request.format = accepted(request.headers.get("accept", ""), wanted)
         interaction = match(request, context)
         if self.gate is not None:

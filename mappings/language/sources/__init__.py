@@ -76,6 +76,7 @@ def open_source(document: Document, *, traced: bool) -> Source:
         "json": RowSource,
         "table": RowSource,
         "xml": XmlSource,
+        "ecg": RowSource,
     }
     if document.format not in sources:
         raise SourceError(f"format {document.format!r}; known: {', '.join(sources)}")

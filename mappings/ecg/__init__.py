@@ -1,0 +1,1 @@
+"""Resting electrocardiograms: device files in, one recording out; quality, SampledData, drawing. Pure."""
