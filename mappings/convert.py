@@ -99,11 +99,17 @@ def _dicom(body: bytes, asked: Preview) -> Iterator[Result]:
     from mappings.dicom import read_instance
     from mappings.dicom.read import require_uids
     from mappings.dicom.study import alone
+    from mappings.ecg.dicom import is_electrocardiogram, with_electrocardiogram
 
     instance = read_instance(body)
     require_uids(instance)
     named = asked.map.name if asked.map is not None else None
-    yield asked.maps.run_dicom(instance, alone(instance), named=named, explain=asked.explain)
+    result = asked.maps.run_dicom(instance, alone(instance), named=named, explain=asked.explain)
+    if is_electrocardiogram(instance):
+        result = with_electrocardiogram(
+            result, body, asked.maps, waveform=asked.waveform, explain=asked.explain
+        )
+    yield result
 
 
 def _ecg(body: bytes, asked: Preview) -> Iterator[Result]:

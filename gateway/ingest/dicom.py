@@ -6,7 +6,7 @@ so that its study is whole (gateway/imaging).
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.ingest.kind import Admission, Level, Origin, Verdict
 from gateway.journal import Incoming
@@ -14,9 +14,13 @@ from gateway.journal.detail import issue_row
 from mappings.dicom import Instance, read_instance
 from mappings.dicom.read import require_uids
 from mappings.dicom.study import alone
+from mappings.ecg.dicom import is_electrocardiogram, refusal_of, with_electrocardiogram
 from mappings.language.result import Result
 from terminology.fhirjson import Json, encode
-from terminology.issues import FhirError, Issue
+from terminology.issues import FhirError, Issue, UnmappableMessage
+
+if TYPE_CHECKING:
+    from mappings.language.active import ActiveMaps
 
 NOT_DICOM = "HT-DCM-01"
 
@@ -42,6 +46,8 @@ class Dicom:
         try:
             instance = read_instance(raw)
             require_uids(instance)
+            if is_electrocardiogram(instance) and (refusal := refusal_of(raw)):
+                raise UnmappableMessage(refusal)
         except FhirError as problem:
             if problem.issues[0].code == NOT_DICOM:
                 raise
@@ -59,7 +65,10 @@ class Dicom:
         # The admission hands on the instance alone: its buffer is the file.
         raw, instance = message if isinstance(message, tuple) else (message.buffer, message)
         record = self.file(raw, instance) if self.file is not None else alone(instance)
-        return self.maps.run_dicom(instance, record)
+        result = self.maps.run_dicom(instance, record)
+        if is_electrocardiogram(instance):
+            return with_electrocardiogram(result, bytes(raw), cast("ActiveMaps", self.maps))
+        return result
 
     def wants(self, header: Any, level: Level, verdict: Verdict) -> bool:
         return level == "original"

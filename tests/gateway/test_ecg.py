@@ -126,6 +126,49 @@ class TestSending:
         run(body())
 
 
+class TestDicom:
+    """A waveform object is a study and an ECG; both speak of one patient."""
+
+    def test_an_ecg_as_dicom_object(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with serving(tmp_path, maps=MAPS) as (_, client):
+                answer = await client.post("/messages/dicom?wait=stored", content=to_dicom(sample(1)))
+                assert answer.status_code == 200
+                assert (await client.get("/messages/1")).json()["state"] == "stored"
+                subject = (await only(client, "ImagingStudy"))["subject"]
+                observation = await only(client, "Observation")
+                assert (
+                    observation["subject"]
+                    == subject
+                    == {"reference": f"Patient/{(await only(client, 'Patient'))['id']}"}
+                )
+                picture = await client.get(f"/fhir/Observation/{observation['id']}/$ecg-svg")
+                assert picture.status_code == 200
+
+        run(body())
+
+    def test_the_preview_has_the_waveform_on_demand(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with serving(tmp_path, maps=MAPS) as (_, client):
+                raw = (DATA / "waveform_ecg.dcm").read_bytes()
+                for query, wanted in (("dicom&waveform=true", True), ("dicom", False)):
+                    answer = await client.post(f"/fhir/$convert?adapter={query}", content=raw)
+                    assert answer.status_code == 200, answer.text
+                    assert ("valueSampledData" in answer.text) is wanted
+                    assert '"DiagnosticReport"' in answer.text
+
+        run(body())
+
+    def test_seven_leads_are_parked(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with serving(tmp_path, maps=MAPS) as (_, client):
+                answer = await client.post("/messages/dicom", content=to_dicom(sample(1, leads=LEADS[:7])))
+                assert (answer.status_code, answer.json()["issues"][0]["code"]) == (422, "HT-ECG-01")
+                assert (await client.get("/messages/1")).json()["state"] == "parked"
+
+        run(body())
+
+
 class TestOrders:
     def test_the_order_of_that_number_and_its_patient(self, tmp_path: Path) -> None:
         async def body() -> None:
