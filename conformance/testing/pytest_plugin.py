@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "YamlFile | None":
-    is_suite = file_path.suffix == ".yaml" and file_path.resolve().is_relative_to(SUITES)
+    is_suite = file_path.suffix == ".yaml" and file_path.resolve().parent == SUITES
     if parent.config.getoption("--target") is None or not is_suite:
         return None
     file: YamlFile = YamlFile.from_parent(parent, path=file_path)

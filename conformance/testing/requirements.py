@@ -8,7 +8,7 @@ from typing import Literal
 
 import yaml
 
-from conformance.testing.yaml_test import YamlTest
+from conformance.testing.yaml_test import LOADER, YamlTest
 from terminology.issues import InvalidInput
 
 REGISTER = Path(__file__).parent.parent / "requirements"
@@ -40,7 +40,7 @@ def load_requirements(paths: Iterable[Path]) -> dict[str, Requirement]:
     found: dict[str, Requirement] = {}
     for path in paths:
         try:
-            rows = yaml.safe_load(path.read_text("utf-8"))
+            rows = yaml.load(path.read_text("utf-8"), Loader=LOADER)  # noqa: S506  # both are safe loaders
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
             raise InvalidInput("HT-CT-33", name=path.name, detail=str(error)[:200]) from None
         if not isinstance(rows, list):

@@ -50,7 +50,7 @@ def test_the_clean_member_raises_no_alarm(role: str) -> None:
 
 
 # A fault of the FHIR server takes a second; `scripts/bench conformance` runs all of them.
-SEEDED = [row for row in faults() if row.role != "fhir-server"]
+SEEDED = [row for row in faults() if row.role not in ("fhir-server", "recognition")]
 
 
 def test_faults_of_senders_and_receivers_are_caught() -> None:
@@ -63,6 +63,14 @@ def test_faults_of_senders_and_receivers_are_caught() -> None:
 def test_a_fault_of_a_server_is_caught(name: str) -> None:
     known = {row.name: row for row in faults() if row.role == "fhir-server"}
     assert name not in known or is_caught(known[name])
+
+
+RULES = {row.name: row for row in faults() if row.role == "recognition"}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_fault_of_recognition_is_caught(name: str) -> None:
+    assert is_caught(RULES[name])
 
 
 class TestBadInput:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from conformance.recognition import PackLibrary
 from gateway.operations.registry import ROWS, Operations
 from gateway.rest.asgi import Rest
 from gateway.rest.context import Context, Limits, Validation
@@ -27,6 +28,7 @@ class Server:
         *,
         limits: Limits | None = None,
         validation: Validation | None = None,
+        packs: PackLibrary | None = None,
     ) -> None:
         self._runner = asyncio.Runner()
         self.store: Store = self.run(store) if isinstance(store, Awaitable) else store
@@ -36,6 +38,7 @@ class Server:
             jobs=Jobs(),
             limits=limits or Limits(),
             validation=validation or Validation(),
+            packs=packs,
         )
         self.app = Rest(self.context)
         self.client = httpx.AsyncClient(

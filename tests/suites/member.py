@@ -11,13 +11,15 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 
+from conformance.recognition import load_packs
 from conformance.testing import Answer, Call, Unreachable
 from conformance.testing.hl7 import CODECS, read_fields
 from conformance.testing.listener import acknowledge
 from conformance.testing.result import Run
 from conformance.testing.run import run_tests
 from conformance.testing.target import Target
-from conformance.testing.yaml_test import load_suites, select
+from conformance.testing.yaml_test import SUITES, YamlTest, load_suites, select
+from gateway.recognition.watch import RecognitionStore
 from gateway.rest.context import Validation
 from gateway.store.memory import MemoryStore
 from terminology.issues import FhirError
@@ -46,14 +48,18 @@ TEMPLATES = {
 }
 SECTIONS = {"lis": "LAB", "imaging-centre": "RAD", "ecg-centre": "EC"}
 SENDERS = ("his-sender", "order-placer", "lis", "referral-sender", "imaging-centre", "ecg-centre")
-ROLES = ("fhir-server", *SENDERS, "report-receiver")
+ROLES = ("fhir-server", *SENDERS, "report-receiver", "recognition")
+PACKS = SUITES / "packs"
 
 Change = Callable[[str], str]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What one broken member does. Only the parts that are given differ from the clean one."""
+    """What one broken member does. Only the parts that are given differ from the clean one.
+
+    `tests`: the requirements whose tests are played; none plays the whole role.
+    """
 
     role: str
     name: str
@@ -63,6 +69,7 @@ class Fault:
     answer: Callable[[Call, Answer], Answer] | None = None
     retry: str = "same"
     receive: Callable[[bytes, bytes], bytes] | None = None
+    tests: tuple[str, ...] = ()
 
 
 class Sender:
@@ -144,7 +151,9 @@ class Fhir(InMemory):
 
 def examine(role: str, fault: Fault | None = None) -> Run:
     """Run the whole suite of a role against the member."""
-    tests = select(load_suites(), roles=[role])
+    tests = select(load_suites(), roles=[role], ids=fault.tests if fault is not None else ())
+    if role == "recognition":
+        return _examine_recognition(tests, fault)
     if role != "fhir-server":
         target = Target("member", (role,), outbox=Sender(role, fault), line=Receiver(fault))
         return run_tests(tests, target, now=NOW)
@@ -152,6 +161,22 @@ def examine(role: str, fault: Fault | None = None) -> Run:
     try:
         return run_tests(tests, Target("member", (role,), fhir=Fhir(server, fault)), now=NOW)
     finally:
+        server.close()
+
+
+def _examine_recognition(tests: tuple[YamlTest, ...], fault: Fault | None) -> Run:
+    """The recognition service is the gateway's own, over a store that it watches, with the suite's items loaded."""
+    store = RecognitionStore(MemoryStore())
+    server = Server(store, validation=Validation(default="full"), packs=load_packs(PACKS))
+
+    async def start() -> None:
+        store.start(server.context)
+
+    server.run(start())
+    try:
+        return run_tests(tests, Target("member", ("recognition",), fhir=Fhir(server, fault)), now=NOW)
+    finally:
+        server.run(store.stop())
         server.close()
 
 
@@ -345,8 +370,100 @@ def _fhir_faults() -> list[Fault]:
     ]  # fmt: skip
 
 
+RULE_NUMBERS = ("001", "002", "003", "004", "005", "006", "007", "008", "009", "010", "011", "012", "013", "014", "015",
+                "016", "017", "018", "019", "020", "021", "022", "023", "024", "025", "026", "032")  # fmt: skip
+
+
+def _recognition_faults() -> list[Fault]:
+    def changed(name: str, requirement: str, change: Callable[[Any], None]) -> Fault:
+        def altered(call: Call, answer: Answer) -> Answer:
+            if "$recognize" not in call.url or answer.status != 200:
+                return answer
+            found = json.loads(answer.body)
+            change(found["parameter"])
+            return replace(answer, body=json.dumps(found).encode())
+
+        return Fault("recognition", name, answer=altered, tests=(requirement,))
+
+    def rules(rows: Any) -> list[Any]:
+        parts = [part for row in rows if row["name"] == "candidate" for part in row["part"]]
+        return [part["part"] for part in parts if part["name"] == "rule"]
+
+    def is_rule(rule: Any, id: str) -> bool:
+        return any(part.get("valueCode") == id for part in rule if part["name"] == "id")
+
+    def passing(id: str) -> Callable[[Any], None]:
+        def change(rows: Any) -> None:
+            for rule in rules(rows):
+                for part in rule if is_rule(rule, id) else ():
+                    if part["name"] == "outcome":
+                        part["valueCode"] = "pass"
+
+        return change
+
+    def without(name: str) -> Callable[[Any], None]:
+        def change(rows: Any) -> None:
+            rows[:] = [row for row in rows if row["name"] != name]
+            for row in rows:
+                row["part"] = [part for part in row.get("part", ()) if part["name"] != name]
+
+        return change
+
+    def deciding(word: str) -> Callable[[Any], None]:
+        def change(rows: Any) -> None:
+            for row in rows:
+                if row["name"] == "decision":
+                    row["valueCode"] = word
+
+        return change
+
+    def silent(name: str, requirement: str, part: str, answer: Answer) -> Fault:
+        return Fault(
+            "recognition", name, call=lambda call: answer if part in call.url else call, tests=(requirement,)
+        )
+
+    def english_only(rows: Any) -> None:
+        for rule in rules(rows):
+            for part in rule:
+                part.pop("_valueString", None)
+
+    def utc_day(call: Call) -> Call:
+        """Reads +08:00 as UTC: eight hours late."""
+        if "$recognize" not in call.url:
+            return call
+        return replace(call, body=re.sub(rb"T(\d\d:\d\d:\d\d)\+08:00\"}", rb"T\1Z\"}", call.body))
+
+    empty = Answer(
+        200,
+        {"content-type": "application/fhir+json"},
+        b'{"resourceType": "Bundle", "type": "searchset", "total": 0}',
+    )
+    return [
+        *(changed(f"MR-{number} always passes", f"MR-{number}", passing(f"MR-{number}")) for number in RULE_NUMBERS),
+        changed("always recognises", "MR-003", deciding("recognise")),
+        changed("never recognises", "MR-008", deciding("repeat")),
+        changed("no valid-until", "MR-ANSWER", without("validUntil")),
+        changed("no bypass", "MR-022", without("bypass")),
+        changed("nothing is missing", "MR-012", without("missing")),
+        changed("no image address", "MR-015", without("image")),
+        changed("no reasons", "MR-018", lambda rows: [rule.remove(part) for rule in rules(rows) for part in list(rule) if part["name"] == "reason"] and None),
+        changed("one language", "MR-ANSWER", english_only),
+        changed("withdrawn results are candidates", "MR-003", lambda rows: rows.append({"name": "candidate", "part": []})),
+        Fault("recognition", "days in UTC", call=utc_day, tests=("MR-010",)),
+        Fault("recognition", "takes any rejection", tests=("MR-028",),
+              answer=lambda call, answer: replace(answer, status=201) if "$recognition-decision" in call.url else answer),
+        Fault("recognition", "refuses free text", tests=("MR-028",),
+              answer=lambda call, answer: replace(answer, status=422) if b"\xe6\x9c\xaf\xe5\x89\x8d" in call.body else answer),
+        silent("no reminders", "MR-029", "Communication?", empty),
+        silent("no statistics", "MR-034", "$evaluate-measure", Answer(200, {}, b'{"resourceType": "MeasureReport"}')),
+        silent("no audit of charges", "MR-030", "$recognition-audit", Answer(200, {}, b'{"resourceType": "Parameters"}')),
+        silent("decisions open for ever", "MR-004", "status=requested", empty),
+        silent("500 to a wrong question", "MR-ASK", "$recognize", Answer(500, {}, b"error")),
+    ]  # fmt: skip
+
+
 def faults() -> list[Fault]:
-    return [*_fhir_faults(), *_receiver_faults(), *_sender_faults()]
+    return [*_fhir_faults(), *_receiver_faults(), *_sender_faults(), *_recognition_faults()]
 
 
 def is_caught(fault: Fault) -> bool:
