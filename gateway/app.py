@@ -47,6 +47,7 @@ from terminology.snapshot.library import CatalogueLibrary
 
 if TYPE_CHECKING:
     from conformance.recognition import PackLibrary
+    from gateway.workflow.desk import Desk
     from mappings.language.active import ActiveMaps
 
 log = logging.getLogger("gateway.app")
@@ -137,7 +138,8 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     catalogues = CatalogueLibrary(snapshot_folder(settings), today=lambda: datetime.now(settings.zone).date())
     # What is posted takes effect with its commit; published catalogues answer after it, FHIR's own last.
     library = TerminologyLibrary(stored, catalogues, is_noticed=True)
-    watched = RecognitionStore(NoticingStore(stored, library.notice))
+    guarded, desk = _workflow(settings, stored)
+    watched = RecognitionStore(NoticingStore(guarded, library.notice))
     store: Store = watched
     journal = Journal(
         settings.data,
@@ -155,6 +157,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         zone=settings.zone,
         check=resource_check(settings),
         complete={"astm": adopted},
+        senders=desk.senders if desk is not None else None,
     )
     intake = Intake(kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes)
     mllp = _mllp(settings, intake, kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
@@ -175,6 +178,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         maps=maps,
         terminology=library,
         packs=_packs(settings),
+        workflow=desk,
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
     fhir = Rest(context, base=settings.base_url or None, gate=gate)
@@ -234,6 +238,29 @@ def _astm_port(settings: Settings, intake: Intake, store: Store, metrics: Metric
         most=settings.astm_connections,
         metrics=metrics,
     )
+
+
+def _workflow(settings: Settings, stored: Store) -> "tuple[Store, Desk | None]":
+    """Return the store that enforces the state machines, and what the REST edge needs; the plain store when switched off."""
+    if not settings.workflow:
+        return stored, None
+    from gateway.workflow.actor import ActorHeaders
+    from gateway.workflow.desk import Desk
+    from gateway.workflow.guarded import GuardedStore
+    from gateway.workflow.packs import PackShelf
+    from gateway.workflow.sender import Senders
+
+    def clock() -> datetime:
+        return datetime.now(settings.zone)
+
+    guarded = GuardedStore(stored, PackShelf(settings.workflow_packs), clock=clock, new_id=rest.new_id)
+    headers = ActorHeaders(
+        settings.actor_organization_header.lower(),
+        settings.actor_roles_header.lower(),
+        settings.actor_practitioner_header.lower(),
+    )
+    senders = Senders(guarded, clock=clock, new_id=rest.new_id)
+    return guarded, Desk(guarded, headers, clock, senders)
 
 
 def _packs(settings: Settings) -> "PackLibrary | None":

@@ -173,6 +173,31 @@ class Settings:
         '厂商接口 /api/report 的调用方和密钥（TOML：名称 = "密钥"）；未设置时不验签，仅限本机试用。',
         'Callers of /api/report and their secrets (TOML: name = "secret"); without it signatures aren\'t checked: a sandbox.',
     )
+    workflow: bool = setting(
+        True,
+        "状态机:申请、任务、报告等的状态只能按流程变更;关闭后不检查,也不派生任务。",
+        "State machines: orders, tasks, reports and the like change state only as the workflows allow; off checks nothing and makes no tasks.",
+    )
+    workflow_packs: Path | None = setting(
+        None,
+        "县域流程规则包目录(路由、时限、阶段等,同名覆盖自带的),修改后 2 秒内生效。",
+        "Folder of the county's workflow packs (routing, time limits, phases; one of the same name replaces the shipped one); changes are active within 2 s.",
+    )
+    actor_organization_header: str = setting(
+        "x-hutong-organization",
+        "指明操作机构(Organization 引用或 id)的 HTTP 头,由前置的接入层设置。",
+        "HTTP header that names the acting organisation (Organization reference or id); set by the access layer in front.",
+    )
+    actor_roles_header: str = setting(
+        "x-hutong-roles",
+        "指明操作者岗位代码(逗号分隔)的 HTTP 头。",
+        "HTTP header with the caller's role codes, separated by commas.",
+    )
+    actor_practitioner_header: str = setting(
+        "x-hutong-practitioner",
+        "指明操作者本人(PractitionerRole 或 Practitioner 引用)的 HTTP 头。",
+        "HTTP header that names the acting person (PractitionerRole or Practitioner reference).",
+    )
     control_id_reuse_hours: float = setting(
         24.0,
         "同一来源多久之后允许以相同的 MSH-10 发送另一内容（有些设备每天从 1 计数）。",

@@ -5,8 +5,10 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from gateway.ingest.kind import Kind
@@ -19,9 +21,13 @@ from gateway.journal import Code, Done, Entry
 from gateway.journal.detail import issue_row
 from gateway.metrics import Metrics
 from gateway.store.protocol import Commit, GuardFailed, Put, Store, Version
+from gateway.workflow.actor import acting_as
 from mappings.language.result import Result
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidResource, Issue, Unavailable, VersionConflict
+
+if TYPE_CHECKING:
+    from gateway.workflow.sender import Senders
 
 log = logging.getLogger("gateway.ingest")
 
@@ -45,7 +51,8 @@ class Retry:
 
 
 class Processor:
-    """Turns journaled messages into resources. `kinds` by name; `check` gives the errors of a resource, None = off.
+    """Turns journaled messages into resources. `kinds` by name; `check` gives the errors of a resource, `senders` says for
+    whom a message acts; None = off.
 
     `complete`, by the name of a kind: fills in what its senders don't know and the store does.
     """
@@ -60,7 +67,9 @@ class Processor:
         zone: ZoneInfo,
         check: Check | None = None,
         complete: Mapping[str, Complete] = MappingProxyType({}),
+        senders: "Senders | None" = None,
     ) -> None:
+        self.senders = senders
         self.kinds, self.store, self.lookup = kinds, store, Lookup(store)
         self.metrics, self.retry, self.zone, self.check = metrics, retry, zone, check
         self.complete = complete
@@ -112,6 +121,8 @@ class Processor:
         found, unlinked = await ordered(found, stored, self.lookup)
         made = plan(found, stored, source=message_source(entry))
         made.issues += unlinked
+        if self.senders is not None:
+            await self.senders.controls(entry, found, made.changes, self.store)
         if made.targets:
             change = self._provenance(entry, found, made, stored.get(witness))
             if change is not None:
@@ -120,7 +131,8 @@ class Processor:
             return made, []
         if self.check is not None:
             refuse_invalid(made, self.check)
-        versions = await self.store.commit(Commit(made.changes, guards))
+        with acting_as(self.senders.actor(entry, found)) if self.senders is not None else nullcontext():
+            versions = await self.store.commit(Commit(made.changes, guards))
         return made, [version for version in versions if version is not None]
 
     def _provenance(self, entry: Entry, result: Result, made: Plan, known: Version | None) -> Put | None:

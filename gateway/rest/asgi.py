@@ -18,7 +18,8 @@ from gateway.rest.outcomes import outcome, refuse
 from gateway.rest.render import render
 from gateway.rest.request import Request
 from gateway.rest.response import Response
-from gateway.rest.route import match
+from gateway.rest.route import Interaction, match
+from gateway.workflow.actor import acting_as
 from terminology.issues import FhirError, InvalidInput, Issue, TooCostly, TooLarge, UnsupportedMedia
 
 if TYPE_CHECKING:
@@ -81,6 +82,13 @@ class Rest:
         interaction = match(request, context)
         if self.gate is not None:
             self.gate.check_request(request)
+        if context.workflow is None:
+            return await self._serve(interaction, request)
+        with acting_as(context.workflow.actor(request.headers, request.request_id)):
+            return await self._serve(interaction, request)
+
+    async def _serve(self, interaction: Interaction, request: Request) -> Response:
+        context = self.context
         if "prefer" in request.headers and request.preference("respond-async") is not None:
             from gateway.rest.respond_async import start
 

@@ -11,6 +11,7 @@ from gateway.rest.context import Context, pause
 from gateway.rest.request import Request, etag_version, read_params
 from gateway.search.parse import parse
 from gateway.store.protocol import Guard, GuardFailed, Version
+from terminology.fhirjson import Json
 from terminology.issues import InvalidInput, PreconditionFailed, VersionConflict
 
 T = TypeVar("T")
@@ -88,6 +89,24 @@ def expected_version(request: Request, current: Version | None) -> int | None:
     if not exists or etag_version(tag, "If-Match") != number:
         raise PreconditionFailed("HT-REST-61", value=tag[:80], version=number)
     return number
+
+
+async def expected_of(
+    request: Request, current: Version | None, wanted: Json, context: Context
+) -> int | None:
+    """Return the version that a change to `wanted` must find; where states are enforced some need If-Match (HT-WF-13).
+
+    A claim that comes after another's is told who was first (409), not only that its version is old (412).
+    """
+    try:
+        expected = expected_version(request, current)
+    except PreconditionFailed:
+        if context.workflow is not None:
+            await context.workflow.explain_claim(wanted, current)
+        raise
+    if context.workflow is not None and "if-match" not in request.headers:
+        context.workflow.check_match(wanted, current)
+    return expected
 
 
 async def swapping(write: Callable[[], Awaitable[T]], request: Request) -> T:

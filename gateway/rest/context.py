@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.rest.respond_async import Jobs
     from gateway.search.codes import Codes
     from gateway.search.parameters import Parameters
+    from gateway.workflow.desk import Desk
 
 # Modifiers that ask the terminology.
 CODE_MODIFIERS = (":in", ":not-in", ":above", ":below")
@@ -61,7 +62,7 @@ class Context:
     """Store, operations, limits, clock and id source.
 
     `terminology` is the catalogue service that terminology operations and `:in` searches ask. `maps` are
-    the active maps that $convert asks. `docs` stands before the "/docs/…" links of outcomes.
+    the active maps that $convert asks. `workflow` is there when states are enforced. `docs` stands before the "/docs/…" links of outcomes.
     """
 
     store: Store
@@ -76,6 +77,7 @@ class Context:
     terminology: Any = None
     packs: "PackLibrary | None" = None
     maps: Any = None
+    workflow: "Desk | None" = None
     commit_retries: int = 64
 
     @property

@@ -6,7 +6,7 @@ JSON Patch, JSON Merge Patch and FHIRPath Patch, on an id or on the one match of
 from gateway.rest.admit import admit
 from gateway.rest.attachments import with_attachments
 from gateway.rest.body import parse_json, parse_resource
-from gateway.rest.conditional import deciding, expected_version, search_criteria
+from gateway.rest.conditional import deciding, expected_of, search_criteria
 from gateway.rest.context import Context
 from gateway.rest.json_patch import apply_json_patch
 from gateway.rest.merge_patch import apply_merge_patch
@@ -66,8 +66,9 @@ async def conditional_patch(request: Request, context: Context) -> Response:
 async def _patch(
     current: Version, request: Request, context: Context, *, guard: Guard | None = None
 ) -> Response:
-    expected_version(request, current)
-    put = Put(patched(current, request, context), expected=current.version)
+    wanted = patched(current, request, context)
+    await expected_of(request, current, wanted, context)
+    put = Put(wanted, expected=current.version)
     changes = with_attachments(put, context, size=len(request.body))
     try:
         [version, *_] = await context.store.commit(Commit(changes, guards=[guard] if guard else []))

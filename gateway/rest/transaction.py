@@ -13,7 +13,7 @@ from gateway.rest.attachments import with_attachments
 from gateway.rest.batch import answer, perform
 from gateway.rest.body import check_identity
 from gateway.rest.bundle import Entry, at_entry, read_entry
-from gateway.rest.conditional import Found, deciding, expected_version, search_criteria
+from gateway.rest.conditional import Found, deciding, expected_of, expected_version, search_criteria
 from gateway.rest.context import Context
 from gateway.rest.patch import patched
 from gateway.rest.references import conditional_references, full_reference, may_be_conditional, rewrite
@@ -181,7 +181,8 @@ async def _step(entry: Entry, plan: Plan, context: Context) -> Step:
         return step
     if nested.id is not None:
         current = await context.store.read(nested.type, nested.id)
-        return Step(entry, nested.type, nested.id, current, expected=expected_version(nested, current))
+        expected = await _expected(nested, current, context)
+        return Step(entry, nested.type, nested.id, current, expected=expected)
     found = await _search(nested.type, nested.query, plan, context)
     if method == "DELETE":
         one = found.one() if found.matches else None
@@ -200,7 +201,13 @@ async def _step(entry: Entry, plan: Plan, context: Context) -> Step:
             if holder is not None and holder.body is not None:
                 raise VersionConflict("HT-REST-68", type=nested.type, id=id)
     plan.conditions[f"{nested.type}?{nested.query}"] = f"{nested.type}/{id}"
-    return Step(entry, nested.type, id, current, expected=expected_version(nested, current))
+    return Step(entry, nested.type, id, current, expected=await _expected(nested, current, context))
+
+
+async def _expected(nested: Request, current: Version | None, context: Context) -> int | None:
+    if nested.method == "PUT" and nested.resource is not None:
+        return await expected_of(nested, current, nested.resource, context)
+    return expected_version(nested, current)
 
 
 async def _search(type: str, criteria: str, plan: Plan, context: Context) -> Found:
@@ -268,6 +275,8 @@ def _change(step: Step, plan: Plan, context: Context) -> None:
         if step.existing is None or step.existing.body is None:
             raise NotFound("HT-REST-01", type=step.type, id=step.id)
         resource = patched(step.existing, nested, context)
+        if context.workflow is not None and "if-match" not in nested.headers:
+            context.workflow.check_match(resource, step.existing)
         step.change = Put(
             rewrite(resource, _replacement(plan, step.entry.full_url)), expected=step.existing.version
         )

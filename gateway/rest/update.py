@@ -6,7 +6,7 @@ Update-as-create: http.html#upsert. Conditional update: http.html#cond-update.
 from gateway.rest.admit import admit
 from gateway.rest.attachments import with_attachments
 from gateway.rest.body import check_identity, read_resource
-from gateway.rest.conditional import deciding, expected_version, search_criteria, swapping
+from gateway.rest.conditional import deciding, expected_of, search_criteria, swapping
 from gateway.rest.context import Context
 from gateway.rest.request import Request
 from gateway.rest.response import Response
@@ -32,7 +32,9 @@ async def replace(
 ) -> Response:
     """Commit `resource` over `current` under the request's If-Match or If-None-Match."""
     changes = with_attachments(
-        Put(resource, expected=expected_version(request, current)), context, size=len(request.body)
+        Put(resource, expected=await expected_of(request, current, resource, context)),
+        context,
+        size=len(request.body),
     )
     guards = [guard] if guard else []
 

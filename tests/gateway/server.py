@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -10,13 +12,25 @@ import httpx
 from conformance.recognition import PackLibrary
 from gateway.operations.registry import ROWS, Operations
 from gateway.rest.asgi import Rest
-from gateway.rest.context import Context, Limits, Validation
+from gateway.rest.context import Context, Limits, Validation, new_id
 from gateway.rest.respond_async import Jobs
 from gateway.store.protocol import Store
+from gateway.workflow.actor import ActorHeaders
+from gateway.workflow.desk import Desk
+from gateway.workflow.guarded import GuardedStore
+from gateway.workflow.packs import PackShelf
+from gateway.workflow.sender import Senders
 from terminology.fhirjson import Json
 
 T = TypeVar("T")
 BASE = "http://test/fhir"
+CHINA = timezone(timedelta(hours=8))
+
+
+def guarded(store: Store, packs: Path | None = None, *, clock: Callable[[], datetime]) -> tuple[Store, Desk]:
+    """The store with its state machines, as `gateway/app.py` builds it."""
+    found = GuardedStore(store, PackShelf(packs), clock=clock, new_id=new_id)
+    return found, Desk(found, ActorHeaders(), clock, Senders(found, clock=clock, new_id=new_id))
 
 
 class Server:
@@ -29,9 +43,15 @@ class Server:
         limits: Limits | None = None,
         validation: Validation | None = None,
         packs: PackLibrary | None = None,
+        workflow: bool = False,
+        workflow_packs: Path | None = None,
     ) -> None:
         self._runner = asyncio.Runner()
         self.store: Store = self.run(store) if isinstance(store, Awaitable) else store
+        self.clock = lambda: datetime.now(CHINA)
+        desk = None
+        if workflow:
+            self.store, desk = guarded(self.store, workflow_packs, clock=lambda: self.clock())
         self.context = Context(
             store=self.store,
             operations=Operations(ROWS),
@@ -39,6 +59,7 @@ class Server:
             limits=limits or Limits(),
             validation=validation or Validation(),
             packs=packs,
+            workflow=desk,
         )
         self.app = Rest(self.context)
         self.client = httpx.AsyncClient(

@@ -1,0 +1,57 @@
+"""The table of effects: what a change sets in motion, by the name that machines use.
+
+A function `async (Move) → None`. It may fill in `move.after`, write other resources with `move.draft.put` and
+`create`, tell others with `move.draft.tell`, refuse with BusinessRule, or raise StepFirst. Imported when first needed.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import cache
+from importlib import import_module
+
+from gateway.workflow.draft import Move
+
+Effect = Callable[[Move], Awaitable[None]]
+
+EFFECTS: dict[str, str] = {
+    # Task
+    "announce-task": "task:announce",
+    "keep-task": "task:keep",
+    "task-times": "task:times",
+    "task-status": "task:tell_status",
+    "cancel-rivals": "task:cancel_rivals",
+    "accept-parent": "work:accept_parent",
+    "cancel-work": "work:cancel_work",
+    "ask-placer": "task:ask_placer",
+    "answer-question": "task:answer_question",
+    "pause-clock": "task:pause_clock",
+    "resume-clock": "task:resume_clock",
+    "revoke-order": "order:revoke",
+    "complete-order": "order:complete",
+    "finish-abort": "abort:finish",
+    "close-abort": "abort:close",
+    # ServiceRequest
+    "route-order": "order:route",
+    "placer-only": "order:placer_only",
+    "no-open-task": "order:no_open_task",
+    "hold-task": "order:hold_task",
+    "resume-task": "order:resume_task",
+    "cancel-task": "order:cancel_task",
+    # What comes in about an order
+    "report-progress": "progress:report",
+    "observation-progress": "progress:observation",
+    "study-progress": "progress:study",
+    "specimen-progress": "progress:specimen",
+    "document-progress": "progress:document",
+    # What others saw
+    "correct-readers": "correction:tell_readers",
+    # CarePlan
+    "activity-states": "activity:states",
+}
+
+
+@cache
+def effect(name: str) -> Effect:
+    """Return the function of an effect; KeyError for a name that the table lacks."""
+    module, _, function = EFFECTS[name].partition(":")
+    found: Effect = getattr(import_module(f"gateway.workflow.{module}"), function)
+    return found

@@ -1,0 +1,233 @@
+"""The store that knows the workflows: every commit is judged, completed and recorded before it is written.
+
+It stands around the store, so that no path (REST, batch, transaction, messages, operations, console) goes past it. A
+commit of types without a machine passes untouched.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from gateway.search.query import Query
+from gateway.store.changes import key
+from gateway.store.protocol import Commit, Put, SearchPage, Store, Version
+from gateway.workflow import provenance
+from gateway.workflow.access import AUDITED, AccessLog
+from gateway.workflow.actor import GATEWAY, Actor, acting, acting_as
+from gateway.workflow.draft import Draft, Key, Move
+from gateway.workflow.effects import effect
+from gateway.workflow.judge import judge
+from gateway.workflow.machine import Machine, machines, state_of
+from gateway.workflow.needs import NEEDS, kind_of
+from gateway.workflow.packs import PackShelf
+from terminology.fhirjson import Json, decode_resource
+from terminology.issues import BusinessRule, Issue, Unavailable, VersionConflict
+
+ATTEMPTS = 24
+MOST_CHANGES = 64
+"""Changes that the workflow may add to one commit; more means that two effects call each other."""
+
+
+class StepFirst(Exception):
+    """A Task must go one state further, in a commit of its own, before this commit can be made (effects raise it)."""
+
+    def __init__(self, task: Json, status: str, actor: Actor = GATEWAY, **elements: Any) -> None:
+        super().__init__(f"Task/{task['id']} → {status}")
+        self.task, self.status, self.actor, self.elements = task, status, actor, elements
+
+
+class GuardedStore:
+    """`clock` gives the time with its offset; `shelf` the rules with a date."""
+
+    def __init__(
+        self, store: Store, shelf: PackShelf, *, clock: Callable[[], datetime], new_id: Callable[[], str]
+    ) -> None:
+        self._store = store
+        self.shelf, self._clock, self._new_id = shelf, clock, new_id
+        self._machines = machines()
+        self._access = AccessLog(store, clock=clock, new_id=new_id)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    # Reads: what a known organisation is shown is kept, so that a recall finds it.
+
+    async def read(self, type: str, id: str) -> Version | None:
+        version = await self._store.read(type, id)
+        if version is not None and type in AUDITED:
+            await self._access.note(acting(), [version])
+        return version
+
+    async def read_many(self, keys: Sequence[Key]) -> Mapping[Key, Version]:
+        found = await self._store.read_many(keys)
+        await self._access.note(acting(), found.values())
+        return found
+
+    async def vread(self, type: str, id: str, version: int) -> Version | None:
+        found = await self._store.vread(type, id, version)
+        if found is not None:
+            await self._access.note(acting(), [found])
+        return found
+
+    async def search(self, query: Query) -> SearchPage:
+        page = await self._store.search(query)
+        await self._access.note(acting(), [*page.matches, *page.included])
+        return page
+
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[Version]:
+        async for version in self._store.history(type, id, since=since, until=until):
+            await self._access.note(acting(), [version])
+            yield version
+
+    async def commit(self, commit: Commit) -> Sequence[Version | None]:
+        """Write the changes with what follows from them; raises as the store does, BusinessRule for what no machine allows."""
+        if not any(_type(change) in self._machines for change in commit.changes):
+            return await self._store.commit(commit)
+        actor = acting()
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._commit(commit, actor)
+            except StepFirst as step:
+                await self._step(step)
+            except VersionConflict:
+                await self._explain(commit)
+                # The caller's versions stand: another write came between what the workflow read and wrote.
+                await asyncio.sleep(min(0.1, 0.001 * 2**attempt) * (0.5 + secrets.randbelow(1000) / 1000))
+        raise Unavailable("HT-MSG-21", reference="/".join(key(commit.changes[0])), attempts=ATTEMPTS)
+
+    async def _commit(self, commit: Commit, actor: Actor) -> Sequence[Version | None]:
+        now = self._clock()
+        draft = Draft(
+            commit, self._store, actor=actor, now=now, new_id=self._new_id, packs=self.shelf.at(now.date())
+        )
+        await draft.read_before(
+            place
+            for place, change in draft.changes.items()
+            if place[0] in self._machines and not (isinstance(change, Put) and change.expected == 0)
+        )
+        while draft.waiting:
+            if len(draft.changes) > len(commit.changes) + MOST_CHANGES:
+                raise Unavailable("HT-WF-31", count=len(draft.changes))
+            await self._judge_one(draft, draft.waiting.pop(0))
+        provenance.record(draft)
+        written = await self._store.commit(draft.completed())
+        return written[: len(commit.changes)]
+
+    async def _judge_one(self, draft: Draft, place: Key) -> None:
+        machine = self._machines.get(place[0])
+        if machine is None:
+            return
+        change, actor = draft.changes[place], draft.authors[place]
+        if isinstance(change, Put) and change.expected == 0:
+            version = draft.befores.setdefault(place, None)
+        else:
+            version = await draft.before(*place)
+        before = decode_resource(version.body) if version is not None and version.body is not None else None
+        number = version.version if version is not None else 0
+        if change.expected not in (None, 0, number):
+            raise VersionConflict(
+                "HT-STORE-01", type=place[0], id=place[1], current=number, expected=change.expected
+            )
+        after = dict(change.resource) if isinstance(change, Put) else None
+        if before is None and after is None:
+            return
+        if isinstance(change, Put):
+            # What is judged is what must still be there when it is written.
+            assert after is not None
+            draft.changes[place] = replace(change, resource=after, expected=number)
+        else:
+            draft.changes[place] = replace(change, expected=number)
+        await self._move(draft, machine, actor, place, before, after)
+
+    async def _move(
+        self,
+        draft: Draft,
+        machine: Machine,
+        actor: Actor,
+        place: Key,
+        before: Json | None,
+        after: Json | None,
+    ) -> None:
+        reference = "/".join(place)
+        kind = kind_of(place[0], before or after or {})
+        was, now = state_of(before, machine), state_of(after, machine)
+        move = Move(draft, machine, actor, reference, kind, before, after, was, now)
+        draft.moves.append(move)
+        if after is None:
+            await _run(machine.on_delete, move)
+            return
+        if not actor.is_gateway or was != now:
+            move.transition = judge(machine, kind, was, now, actor, reference=reference)
+        issues = [
+            issue
+            for name in (move.transition.needs if move.transition is not None else ())
+            if (issue := await NEEDS[name](move)) is not None
+        ]
+        if issues:
+            raise BusinessRule(issues)
+        await _run(machine.on_create if before is None else machine.on_change, move)
+        if move.transition is not None:
+            await _run(move.transition.effects, move)
+
+    async def _step(self, step: StepFirst) -> None:
+        """Take a Task one state further; a write that came first makes the whole commit look again."""
+        task = step.task
+        resource = {**task, "status": step.status, **step.elements}
+        number = int(task["meta"]["versionId"])
+        who = replace(step.actor, request_id=acting().request_id)
+        with acting_as(who) if who != acting() else nullcontext():
+            try:
+                await self.commit(Commit([Put(resource, expected=number)]))
+            except VersionConflict:
+                return
+
+    async def _explain(self, commit: Commit) -> None:
+        """Raise the caller's own conflict: BusinessRule for a claim that somebody else won, else VersionConflict."""
+        for change in commit.changes:
+            if change.expected is None:
+                continue
+            type, id = key(change)
+            current = await self._store.read(type, id)
+            number = current.version if current is not None else 0
+            is_there = current is not None and current.body is not None
+            if change.expected == number or (change.expected == 0 and not is_there):
+                continue
+            if isinstance(change, Put) and type == "Task":
+                lost = await lost_claim(self._store, change.resource, current)
+                if lost is not None:
+                    raise BusinessRule([lost])
+            raise VersionConflict("HT-STORE-01", type=type, id=id, current=number, expected=change.expected)
+
+
+async def lost_claim(store: Store, wanted: Json, current: Version | None) -> Issue | None:
+    """Tell who was first when a claim comes too late: the department, never the person (workflows §1.3)."""
+    if wanted.get("status") != "accepted" or current is None or current.body is None:
+        return None
+    task = decode_resource(current.body)
+    if task.get("status") not in ("accepted", "in-progress", "on-hold", "completed"):
+        return None
+    from gateway.workflow.department import department_of
+
+    zh, en = await department_of(store, task)
+    values = {"reference": f"Task/{task['id']}", "winner": en, "winner_zh": zh, "current": task["status"]}
+    return Issue("HT-WF-05", values, expression="Task.status")
+
+
+async def _run(names: Sequence[str], move: Move) -> None:
+    for name in names:
+        await effect(name)(move)
+
+
+def _type(change: Any) -> str:
+    return str(change.resource["resourceType"] if isinstance(change, Put) else change.type)
