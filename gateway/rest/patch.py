@@ -6,7 +6,7 @@ JSON Patch, JSON Merge Patch and FHIRPath Patch, on an id or on the one match of
 from gateway.rest.admit import admit
 from gateway.rest.attachments import with_attachments
 from gateway.rest.body import parse_json, parse_resource
-from gateway.rest.conditional import deciding, expected_of, search_criteria
+from gateway.rest.conditional import deciding, expected_version, search_criteria
 from gateway.rest.context import Context
 from gateway.rest.json_patch import apply_json_patch
 from gateway.rest.merge_patch import apply_merge_patch
@@ -66,8 +66,10 @@ async def conditional_patch(request: Request, context: Context) -> Response:
 async def _patch(
     current: Version, request: Request, context: Context, *, guard: Guard | None = None
 ) -> Response:
+    await _check_version(current, request, context)
     wanted = patched(current, request, context)
-    await expected_of(request, current, wanted, context)
+    if context.workflow is not None and "if-match" not in request.headers:
+        context.workflow.check_match(wanted, current)
     put = Put(wanted, expected=current.version)
     changes = with_attachments(put, context, size=len(request.body))
     try:
@@ -81,6 +83,21 @@ async def _patch(
         raise GuardFailed from None
     assert version is not None
     return written(version, request, context, is_new=False)
+
+
+async def _check_version(current: Version, request: Request, context: Context) -> None:
+    """Raise PreconditionFailed for a stale If-Match, before the patch is looked at; a lost claim is told who won (409)."""
+    try:
+        expected_version(request, current)
+    except PreconditionFailed:
+        if context.workflow is not None and current.type == "Task":
+            try:
+                wanted = patched(current, request, context)
+            except FhirError:
+                # The patch was made for another version; that it does not fit this one is no news.
+                wanted = {}
+            await context.workflow.explain_claim(wanted, current)
+        raise
 
 
 def patched(current: Version, request: Request, context: Context) -> Json:
