@@ -56,13 +56,18 @@ def _body(row: Json, tree: Any, memory: Memory, operator: str | None, wanted: st
     if expression is not None:
         filled = memory.fill(expression)
         found = evaluate(filled, tree)
-        if operator is None and "value" not in row:
+        # R4's operator `eval`: the expression itself is the judgement.
+        if operator == "eval" or (operator is None and "value" not in row):
             return (
                 [] if found == [True] else [Issue("HT-CT-13", {"expression": filled, "value": _shown(found)})]
             )
         return _one(_any(found, wanted, operator))
     if path is not None:
-        return _one(_any(values(memory.fill(path), tree), wanted, operator))
+        rows = values(memory.fill(path), tree)
+        if operator is None and "value" not in row:
+            holds = bool(rows) and rows != ["false"]
+            return [] if holds else [Issue("HT-CT-13", {"expression": path, "value": _shown(rows)})]
+        return _one(_any(rows, wanted, operator))
     raise InvalidInput("HT-CT-14", names=", ".join(sorted(row)))
 
 

@@ -1,5 +1,6 @@
 """What the engine asks of a transport: one call, one answer. HTTP to a URL is one, an application in memory another."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -60,6 +61,8 @@ class Client(Protocol):
 
 def read_tree(body: bytes) -> Any:
     """Return the FHIR JSON of JSON or XML bytes, None for anything else."""
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        body = _utf8(body)
     start = body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
     try:
         if start in (b"{", b"["):
@@ -67,3 +70,12 @@ def read_tree(body: bytes) -> Any:
         return to_json(body) if start == b"<" else None
     except (FhirError, ValueError, RecursionError):
         return None
+
+
+def _utf8(body: bytes) -> bytes:
+    """Return UTF-16 as UTF-8, without the declaration that would say otherwise."""
+    try:
+        text = body.decode("utf-16")
+    except UnicodeDecodeError:
+        return b""
+    return re.sub(r"^<\?xml[^>]*\?>", "", text).encode()

@@ -1,7 +1,10 @@
 """What a script knows while it runs: fixtures, answers, and the variables that read them (testscript.html#variable)."""
 
 import re
+import secrets
+import string
 import uuid
+from datetime import datetime
 from typing import Any
 
 from conformance.fhirpath import evaluate
@@ -13,6 +16,7 @@ from terminology.fhirjson import Json
 from terminology.issues import InvalidInput
 
 _VARIABLE = re.compile(r"\$\{([^}]{1,200})\}")
+_RANDOM = re.compile(r"(C|D|CD)([1-9]\d?)")
 _LOCATION = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?/?$")
 
 
@@ -26,6 +30,8 @@ class Memory:
         self.places: dict[str, tuple[str, str, str]] = {}
         self.last: Exchange | None = None
         self.run_id = uuid.uuid4().hex[:8]
+        self._made_up: dict[str, str] = {}
+        self._filling: set[str] = set()
         self.variables = {str(row.get("name")): row for row in script.resource.get("variable", ())}
 
     def keep(self, row: Json, exchange: Exchange) -> None:
@@ -78,19 +84,52 @@ class Memory:
             return self.inputs[name]
         if name == "runId" and name not in self.variables:
             return self.run_id
+        if name not in self.variables and (made := self._made(name)) is not None:
+            return made
         row = self.variables.get(name)
         if row is None:
             raise InvalidInput("HT-CT-09", name=name)
         found = self._found(row)
-        if found is None:
-            found = row.get("defaultValue")
+        if found is None and row.get("defaultValue") is not None:
+            if name in self._filling:
+                raise InvalidInput("HT-CT-09", name=name)
+            self._filling.add(name)
+            found = self.fill(str(row["defaultValue"]))
+            self._filling.discard(name)
         if found is None:
             raise InvalidInput("HT-CT-09", name=name)
         return str(found)
 
+    def _made(self, name: str) -> str | None:
+        """Return a value that test systems make up: ${UUID}, ${CURRENTDATE}, ${C6} letters, ${D4} digits, ${CD8} both.
+
+        One name is one value as long as the script runs, so what was created can be compared with what comes back.
+        """
+        if name not in self._made_up:
+            found = _RANDOM.fullmatch(name)
+            now = datetime.now().astimezone()
+            words = {
+                "UUID": str(uuid.uuid4()),
+                "CURRENTDATE": now.date().isoformat(),
+                "CURRENTTIME": now.strftime("%H:%M:%S"),
+                "CURRENTDATETIME": now.isoformat(timespec="seconds"),
+            }
+            if found is not None:
+                letters = {"C": string.ascii_letters, "D": string.digits}.get(
+                    found[1], string.ascii_letters + string.digits
+                )
+                words[name] = "".join(secrets.choice(letters) for _ in range(int(found[2])))
+            if name not in words:
+                return None
+            self._made_up[name] = words[name]
+        return self._made_up[name]
+
     def _found(self, row: Json) -> str | None:
         source = row.get("sourceId")
         if "headerField" in row:
+            name = str(row["headerField"]).lower()
+            if source and source not in self.exchanges and source in self.requests:
+                return self.requests[source].call.headers.get(name)
             exchange = self.exchanges.get(source) if source else self.last
             if exchange is None or exchange.answer is None:
                 return None

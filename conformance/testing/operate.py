@@ -28,6 +28,7 @@ _METHODS = {
     "history": "GET",
     "search": "GET",
     "capabilities": "GET",
+    "conformance": "GET",
 }
 # Operations of the code system that are no `$name` of their own (testscript-operation-codes).
 _ON_ID = frozenset({"read", "update", "updateCreate", "delete", "patch", "vread", "history"})
@@ -43,7 +44,7 @@ def to_call(row: Json, *, fill: Fill, source: Source, place: Place) -> Call:
     `fill` puts variables in; `source` gives the resource of a fixture or an answer; `place` its type, id and version
     on the server. Raises InvalidInput when one of them isn't known.
     """
-    code = str(row.get("type", {}).get("code", "read"))
+    code = str(row.get("type", {}).get("code", "read")).lstrip("$")
     is_named = code not in _METHODS
     body = _body(row, code, fill, source)
     method = str(row.get("method") or ("POST" if is_named and body else _METHODS.get(code, "GET"))).upper()
@@ -92,7 +93,7 @@ def _url(row: Json, code: str, *, fill: Fill, source: Source, place: Place) -> s
             path += f"/${code}"
         return path + params
     kind = str(row.get("resource", ""))
-    if code == "capabilities":
+    if code in ("capabilities", "conformance"):
         return "metadata" + params
     if code in ("batch", "transaction"):
         return params

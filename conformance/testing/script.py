@@ -13,6 +13,8 @@ from terminology.fhirjson import Json
 from terminology.issues import InvalidInput, Issue
 
 MAX_BYTES = 8 * 1024 * 1024
+MAX_FOLDERS = 4
+"""How far above a script its collection may begin."""
 # A test system may fake a fixture of a type: ignixa-lab's generator extension names the type.
 FAKES = "http://ignixa.io/testscript/fhirfakes"
 # Assertions of one group hold together when one of them does.
@@ -86,13 +88,23 @@ def _fixture(given: Json, path: Path, contained: dict[str, Json], fake: Fake | N
         if reference not in contained:
             raise InvalidInput("HT-CT-02", name=path.name, reference=reference)
         return contained[reference]
-    file = path.parent / reference
-    if not file.is_file():
-        # Crucible writes them relative to the collection's fixtures folder.
-        file = path.parent / "fixtures" / reference
-    if "://" in reference or not file.is_file():
+    if "://" in reference or (file := _file(path, reference)) is None:
         raise InvalidInput("HT-CT-02", name=path.name, reference=reference)
     return _read(file, reference)
+
+
+def _file(path: Path, reference: str) -> Path | None:
+    """Return the file of a relative reference: beside the script, in a `fixtures` folder, or above in the collection.
+
+    Collections write paths from the script, from their `fixtures` folder or from their root, and not always the ending.
+    """
+    plain = reference.replace("\\", "/").lstrip("/")
+    for folder in (path.parent, *path.parents[1 : MAX_FOLDERS + 1]):
+        for place in (folder / plain, folder / "fixtures" / plain, folder / "_reference" / plain):
+            for file in (place, place.with_name(f"{place.name}.json"), place.with_name(f"{place.name}.xml")):
+                if file.is_file():
+                    return file
+    return None
 
 
 def _read(path: Path, name: str) -> Any:

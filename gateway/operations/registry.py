@@ -144,6 +144,7 @@ ROWS: tuple[Operation, ...] = (
         levels=frozenset({"system", "type"}),
         affects_state=True,
     ),
+    Operation("gateway.operations.preferred_id:preferred_id", f"{CORE}NamingSystem-preferred-id"),
     Operation(f"{TERMINOLOGY}:batch_validate_code", BATCH_VALIDATE_CODE),
     Operation(f"{TERMINOLOGY}:versions", VERSIONS),
     Operation(f"{TERMINOLOGY}:capabilities", TERMINOLOGY_CAPABILITIES),

@@ -84,6 +84,13 @@ READ = {"operation": {"type": {"code": "read"}, "resource": "Patient", "params":
         ({"path": "$.name[1].family", "value": "Li"}, "pass"),
         ({"path": "Patient/id", "value": "p1"}, "pass"),
         ({"path": "]["}, "error"),
+        ({"path": ".id", "value": "p1"}, "pass"),
+        ({"path": ".name[?(@.family=='Li')].family", "value": "Li"}, "pass"),
+        ({"path": "$..family", "value": "Li", "operator": "contains"}, "pass"),
+        ({"path": "contains(fhir:Patient/fhir:id/@value, 'p')"}, "pass"),
+        ({"path": "fhir:Patient/fhir:birthDate/@value"}, "fail"),
+        ({"expression": "Patient.active", "operator": "eval"}, "pass"),
+        ({"expression": "Patient.active.not()", "operator": "eval"}, "fail"),
         ({"minimumId": "least"}, "pass"),
         ({"minimumId": "more"}, "fail"),
         ({"compareToSourceId": "least", "expression": "Patient.name.family.first()",
@@ -154,6 +161,37 @@ class TestVariables:
         _, target, _ = play(tmp_path, patient, READ, {"operation": search}, variable=variables)
         assert target.calls[1].url == "Patient?_id=p1&name=Wang&_count=5"
         assert target.calls[1].headers["if-none-match"] == 'W/"7"'
+
+    def test_what_test_systems_make_up_is_one_value_a_run(self, tmp_path: Path) -> None:
+        """${C6}, ${D4}, ${UUID}: in variables' defaults and in fixtures, the same wherever it stands."""
+        variables = [{"name": "family", "defaultValue": "Wang${C6}"}]
+        create = {"operation": {"type": {"code": "create"}, "resource": "Patient", "sourceId": "f"}}
+        search = {
+            "operation": {
+                "type": {"code": "search"},
+                "resource": "Patient",
+                "params": "?family=${family}&n=${D4}",
+            }
+        }
+        fixture = {
+            "id": "f",
+            "resource": {"resourceType": "Patient", "id": "x${D4}", "name": [{"family": "${family}"}]},
+        }
+        _, target, _ = play(tmp_path, patient, create, search, variable=variables, fixture=[fixture])
+        sent = json.loads(target.calls[0].body)
+        family = sent["name"][0]["family"]
+        assert len(family) == 10
+        assert target.calls[1].url == f"Patient?family={family}&n={sent['id'][1:]}"
+
+    def test_a_variable_that_names_itself_is_an_error(self, tmp_path: Path) -> None:
+        read = {"operation": {"type": {"code": "read"}, "resource": "Patient", "params": "/${a}"}}
+        results, _, _ = play(
+            tmp_path,
+            patient,
+            read,
+            variable=[{"name": "a", "defaultValue": "${b}"}, {"name": "b", "defaultValue": "${a}"}],
+        )
+        assert results[0].issues[0].code == "HT-CT-09"
 
     def test_one_without_a_value_is_an_error_and_nothing_is_sent(self, tmp_path: Path) -> None:
         delete = {"operation": {"type": {"code": "delete"}, "resource": "Patient", "params": "/${nobody}"}}
@@ -229,6 +267,27 @@ class TestLoading:
         results = Player(load_script(tmp_path / "s.xml"), target).play()
         assert [row.state for row in results] == ["pass"]
         assert target.calls[0].url == "Patient/x1"
+
+    @pytest.mark.parametrize(
+        "place", ["fixtures/p.json", "_reference/p.json", "../fixtures/p.json", "../../p.json"]
+    )
+    def test_fixtures_are_found_in_the_collection(self, tmp_path: Path, place: str) -> None:
+        folder = tmp_path / "a" / "b"
+        folder.mkdir(parents=True)
+        file = (folder / place).resolve()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('{"resourceType": "Patient", "id": "x1"}')
+        script = {
+            "resourceType": "TestScript",
+            "fixture": [{"id": "f", "resource": {"reference": "/p.json"}}],
+        }
+        (folder / "s.json").write_text(json.dumps(script))
+        assert load_script(folder / "s.json").fixtures["f"].resource["id"] == "x1"
+
+    def test_utf16_is_read(self, tmp_path: Path) -> None:
+        text = '<?xml version="1.0" encoding="UTF-16"?><TestScript xmlns="http://hl7.org/fhir"><id value="a"/></TestScript>'
+        (tmp_path / "s.xml").write_bytes(text.encode("utf-16"))
+        assert load_script(tmp_path / "s.xml").resource["id"] == "a"
 
     def test_rules_are_left_aside_with_a_notice(self, tmp_path: Path) -> None:
         script = {"resourceType": "TestScript", "ruleset": [{"resource": {}}], "test": []}
