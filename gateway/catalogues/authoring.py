@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.catalogues.change_set import ChangeSet, State, check_transition
 from gateway.catalogues.database import open_database, transaction
+from gateway.catalogues.deviations import Deviations
 from terminology.catalogue.diff import Diff, diff
 from terminology.catalogue.row import Row, from_content
 from terminology.fhirjson import decode, encode
@@ -75,6 +76,7 @@ class Catalogues:
         """Open or create the database; `now` gives the time with zone."""
         self._now = now
         self._db = open_database(path, SCHEMA)
+        self.deviations = Deviations(self._db, self._transaction)
 
     def close(self) -> None:
         self._db.close()
@@ -135,6 +137,14 @@ class Catalogues:
         )
         for code, content in found:
             yield from_content(code, decode(content))
+
+    def row(self, catalogue: str, number: int, code: str) -> Row | None:
+        """Return one concept of a version, None when the version does not have it."""
+        found = self._one(
+            "select content from concept where catalogue=? and code=? and first<=? and (last is null or last>=?)",
+            (catalogue, code, number, number),
+        )
+        return from_content(code, decode(found[0])) if found else None
 
     def history(self, catalogue: str, code: str) -> list[tuple[int, int | None, Row]]:
         """Return each form that a code had with its first and last version."""

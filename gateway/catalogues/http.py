@@ -2,18 +2,26 @@
 
 GET /catalogues · POST /catalogues?catalogue=… · GET /catalogues/change-sets[/{n}[/affected]] ·
 POST /catalogues/change-sets/{n}/submit|approve|reject|publish · GET /catalogues/{id}[/versions|/export|/audit|/concepts] ·
-POST /catalogues/{id}/rollback
+POST /catalogues/{id}/rollback · GET|POST /catalogues/{id}/deviations · GET /catalogues/{id}/available ·
+POST /catalogues/deviations/{n}/approve|reject
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 
+from gateway.catalogues import drugs
 from gateway.catalogues.authoring import Catalogue, PublishedVersion
 from gateway.catalogues.change_set import ChangeSet
 from gateway.catalogues.intake import Checked, check_table, issue_row, report, touched
 from gateway.catalogues.person import person
 from gateway.catalogues.place import Office
-from gateway.catalogues.publish import reject, to_csv, to_resource, write_snapshot
+from gateway.catalogues.publish import (
+    reject,
+    to_csv,
+    to_recognition_items,
+    to_resource,
+    write_snapshot,
+)
 from gateway.catalogues.request import (
     CSV,
     MAX_BODY,
@@ -63,6 +71,12 @@ class CatalogueRoutes(Part):
             case ["change-sets", number, "affected"] if is_reading:
                 affected = await self._affected(whole("change-set", number))
                 return json_reply(affected)
+            case ["deviations", number, step] if request.method == "POST" and step in drugs.REVIEWS:
+                decided, commit = await self._office.run(
+                    lambda: drugs.review(self._office, number, step, request, body)
+                )
+                await self._store.commit(commit)
+                return json_reply(decided)
         reply = await self._office.run(lambda: self._reply(request, parts, body, is_reading=is_reading))
         if not is_reading:
             self._published()
@@ -78,6 +92,12 @@ class CatalogueRoutes(Part):
                 return json_reply(shown(self._office.catalogues.change_set(whole("change-set", number))))
             case ["change-sets", number, step] if request.method == "POST" and step in STEPS:
                 return self._step(whole("change-set", number), step, request, read_json(body))
+            case [id, "deviations"] if is_reading:
+                return drugs.read_deviations(self._office, self._office.catalogues.get(id), request)
+            case [id, "deviations"] if request.method == "POST":
+                return drugs.propose(self._office, self._office.catalogues.get(id), request, body)
+            case [id, "available"] if is_reading:
+                return drugs.available(self._office, self._office.catalogues.get(id), request)
             case [id, "rollback"] if request.method == "POST":
                 return self._rollback(id, request, read_json(body))
             case [id] if is_reading:
@@ -96,7 +116,9 @@ class CatalogueRoutes(Part):
             "HT-CAT-63",
             method=request.method,
             path=f"{self.prefix}/{request.path}"[:80],
-            allowed="POST" if parts and parts[-1] in (*STEPS, "rollback") else "GET, HEAD, POST",
+            allowed="POST"
+            if parts and parts[-1] in (*STEPS, *drugs.REVIEWS, "rollback")
+            else "GET, HEAD, POST",
         )
 
     def _list(self) -> Json:
@@ -140,11 +162,15 @@ class CatalogueRoutes(Part):
         is_dry = flag(request, "dry-run")
         is_complete = not flag(request, "partial")
         who = "" if is_dry else person(request)
-        table = uploaded(request, body)
         known = catalogues.find(id)
         kind = known.kind if known else choice(request, "kind", KINDS, "codes")
         checked = check_table(
-            catalogues, known.id if known else id, table, kind=kind, is_complete=is_complete
+            catalogues,
+            known.id if known else id,
+            uploaded(request, body),
+            kind=kind,
+            is_complete=is_complete,
+            with_levels=flag(request, "levels"),
         )
         if is_dry:
             return self._report(checked, request, known), known, touched(checked)
@@ -156,7 +182,7 @@ class CatalogueRoutes(Part):
             known = _new(id, kind, request)
             catalogues.register(known, who=who)
         change_set, _ = catalogues.draft(
-            known.id, table.rows, title=request.param("title") or file_name(request), who=who,
+            known.id, checked.table.rows, title=request.param("title") or file_name(request), who=who,
             is_complete=is_complete,
         )  # fmt: skip
         answer = {"change_set": shown(change_set), **self._report(checked, request, known)}
@@ -235,10 +261,15 @@ class CatalogueRoutes(Part):
         if version is None:
             raise NotFound("HT-CAT-64", catalogue=row.id, date=on.isoformat())
         rows = self._office.catalogues.rows(row.id, version.number)
-        if choice(request, "format", ("csv", "json"), "csv") == "json":
+        format = choice(request, "format", ("csv", "json", "recognition"), "csv")
+        if format == "json":
             return 200, encode(to_resource(row, version, rows)), {"Content-Type": FHIR_JSON}
-        name = f'attachment; filename="{row.id}-{version.number}.csv"'
-        return 200, to_csv(rows).encode(), {"Content-Type": CSV, "Content-Disposition": name}
+        if format == "recognition":
+            content, name = to_recognition_items(row, rows), "items.csv"
+        else:
+            content, name = to_csv(rows), f"{row.id}-{version.number}.csv"
+        disposition = f'attachment; filename="{name}"'
+        return 200, content.encode(), {"Content-Type": CSV, "Content-Disposition": disposition}
 
     def _audit(self, row: Catalogue, request: Request) -> Reply:
         return json_reply({"audit": self._office.catalogues.audit(row.id, count_of(request))})
@@ -296,7 +327,12 @@ def _version(version: PublishedVersion) -> Json:
 
 
 def _new(id: str, kind: str, request: Request) -> Catalogue:
-    if id == "change-sets" or not id.replace("-", "").isalnum() or not id.isascii() or len(id) > 40:
+    if (
+        id in ("change-sets", "deviations")
+        or not id.replace("-", "").isalnum()
+        or not id.isascii()
+        or len(id) > 40
+    ):
         raise InvalidInput("HT-CAT-62", name="catalogue", value=id[:40], expected="a-z 0-9 -")
     url = request.param("url") or f"https://hutong.health/fhir/CodeSystem/{id}"
     return Catalogue(id, url, request.param("title") or id, kind, file_name(request))

@@ -5,7 +5,8 @@ from typing import Any
 
 from gateway.catalogues.authoring import Catalogues
 from terminology.catalogue.diff import Change, Diff, diff
-from terminology.catalogue.row import Row, Table
+from terminology.catalogue.kinds import of_kind
+from terminology.catalogue.row import Table
 from terminology.fhirjson import Json
 from terminology.issues import Issue, Language
 
@@ -27,25 +28,21 @@ class Checked:
 
 
 def check_table(
-    catalogues: Catalogues, catalogue: str, table: Table, *, kind: str, is_complete: bool
+    catalogues: Catalogues,
+    catalogue: str,
+    table: Table,
+    *,
+    kind: str,
+    is_complete: bool,
+    with_levels: bool = False,
 ) -> Checked:
-    """Check a table by the rules of its kind and compare it with the newest version, if there is one."""
-    problems = (*table.problems, *check_kind(table.rows, kind)) if table.is_loadable else table.problems
-    if any(problem.severity in ("fatal", "error") for problem in problems):
-        return Checked(table, problems, None)
+    """Read a table as its kind, check it, and compare it with the newest version, if there is one."""
+    read = of_kind(table, kind, with_levels=with_levels)
+    if not read.is_loadable:
+        return Checked(read, read.problems, None)
     newest = max((version.number for version in catalogues.versions(catalogue)), default=0)
-    return Checked(
-        table, problems, diff(catalogues.rows(catalogue, newest), table.rows, is_complete=is_complete)
-    )
-
-
-def check_kind(rows: tuple[Row, ...], kind: str) -> tuple[Issue, ...]:
-    """Return what the checks of a kind of catalogue find in single rows and between them."""
-    if kind != "drug":
-        return ()
-    from terminology.drug.check import check_drugs
-
-    return tuple(check_drugs(rows))
+    difference = diff(catalogues.rows(catalogue, newest), read.rows, is_complete=is_complete)
+    return Checked(read, read.problems, difference)
 
 
 def touched(checked: Checked) -> list[str]:

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from terminology.snapshot.build import Concept, Designation, Progress, write
 from terminology.snapshot.header import is_readable
 from terminology.snapshot.library import EFFECTIVE
 
+VALUE_KEYS = {"boolean": "valueBoolean", "integer": "valueInteger", "decimal": "valueDecimal"}
 USES = {"short": "https://hutong.health/fhir/CodeSystem/designation-use"}
 
 
@@ -87,10 +89,19 @@ def _property_types(rows: Iterable[Row]) -> dict[str, str]:
     """Return each property's FHIR type by its values: boolean, integer, decimal, else string."""
     found: dict[str, str] = {}
     for row in rows:
-        for name, value in row.properties.items():
-            kind = "boolean" if isinstance(value, bool) else "integer" if isinstance(value, int) else "string"
-            found[name] = kind if found.get(name, kind) == kind else "string"
+        for name, values in row.properties.items():
+            for value in values if isinstance(values, list) else [values]:
+                kind = _type_of(value)
+                held = found.setdefault(name, kind)
+                if held != kind:
+                    found[name] = "decimal" if {held, kind} == {"integer", "decimal"} else "string"
     return found
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return "integer" if isinstance(value, int) else "decimal" if isinstance(value, Decimal) else "string"
 
 
 def to_concept(row: Row) -> Concept:
@@ -114,24 +125,66 @@ def to_concept(row: Row) -> Concept:
 
 
 def to_csv(rows: Iterable[Row]) -> str:
-    """Return a version as CSV with headings that a load understands again."""
+    """Return a version as CSV with headings that a load understands again; several values are parted by "|"."""
     listed = list(rows)
     properties = list(_property_types(listed))
+    more = [part for part, has in MORE.items() if any(map(has, listed))]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["code", "display", "parent", "status", *properties])
+    writer.writerow(["code", "display", "parent", "status", *more, *properties])
     for row in listed:
-        values = (row.properties.get(name, "") for name in properties)
+        texts = {
+            "definition": row.definition or "",
+            "alias": "|".join(name.value for name in row.names),
+            "pinyin": "|".join(row.spellings),
+        }
         writer.writerow(
             [
                 row.code,
                 row.display,
                 "|".join(row.parents),
                 "inactive" if row.is_inactive else "",
-                *(",".join(map(str, value)) if isinstance(value, list) else value for value in values),
+                *(texts[part] for part in more),
+                *(_cell(row.properties.get(name, "")) for name in properties),
             ]
         )
     return out.getvalue()
+
+
+MORE: dict[str, Callable[[Row], Any]] = {
+    "definition": lambda row: row.definition,
+    "alias": lambda row: row.names,
+    "pinyin": lambda row: row.spellings,
+}
+"""Columns that only some catalogues have."""
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return "|".join(map(_cell, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def to_recognition_items(catalogue: Catalogue, rows: Iterable[Row]) -> str:
+    """Return the items with attributes of mutual recognition as `items.csv` of a recognition pack (docs/recognition.md)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["system", "code", "display", *ITEM_COLUMNS])
+    for row in rows:
+        if "scope" in row.properties and not row.is_inactive:
+            system = str(row.properties.get("system") or catalogue.url)
+            cells = (_cell(row.properties.get(name, "")) for name in ITEM_COLUMNS.values())
+            writer.writerow([system, row.code, row.display, *cells])
+    return out.getvalue()
+
+
+ITEM_COLUMNS = {
+    "scope": "scope", "validity_days": "validity-days", "base": "base", "volatile": "volatile",
+    "qualified_only": "qualified-only", "method_sensitive": "method-sensitive", "min_images": "min-images",
+    "price": "price", "source": "source", "unit": "unit", "method": "method", "specimen": "specimen",
+    "bundle_of": "bundle-of",
+}  # fmt: skip
+"""Column of a recognition pack → attribute of the catalogue."""
 
 
 def to_resource(catalogue: Catalogue, version: PublishedVersion, rows: Iterable[Row]) -> Json:
@@ -155,7 +208,7 @@ def _concept(row: Row, types: dict[str, str]) -> Json:
         ]
     properties: list[Json] = [{"code": "parent", "valueCode": parent} for parent in row.parents]
     for code, value in to_concept(row).properties:
-        key = {"boolean": "valueBoolean", "integer": "valueInteger"}.get(types[code], "valueString")
+        key = VALUE_KEYS.get(types[code], "valueString")
         properties.append({"code": code, key: value if key != "valueString" else str(value)})
     if row.is_inactive:
         properties.append({"code": "inactive", "valueBoolean": True})

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import date
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from gateway.settings import Settings, load_settings
 from terminology.catalogue.diff import Diff
 from terminology.catalogue.row import Table
 from terminology.issues import InvalidInput
+
+if TYPE_CHECKING:
+    from gateway.catalogues.intake import Checked
 
 SHOWN = 10
 """Rows of a difference or of a list of problems that a person sees; --json has all."""
@@ -78,6 +81,16 @@ Partial = Annotated[
         help=say("文件只含部分编码，未列出的保留。", "The file holds a part; codes it does not list stay."),
     ),
 ]
+Levels = Annotated[
+    bool,
+    typer.Option(
+        "--levels",
+        help=say(
+            "药品：按通用名、剂型规格、产品、包装建立层级。",
+            "Drugs: build the levels generic, form and strength, product, pack.",
+        ),
+    ),
+]
 Shipped = Annotated[
     bool,
     typer.Option(
@@ -95,7 +108,15 @@ FileOrNames = Annotated[
     ),
 ]
 OptionalName = Annotated[str | None, typer.Option("--catalogue", help=say("目录名。", "The catalogue."))]
-Format = Annotated[str, typer.Option(help=say("导出格式：csv 或 json。", "Format: csv or json."))]
+Format = Annotated[
+    str,
+    typer.Option(
+        help=say(
+            "导出格式：csv、json，或 recognition（互认规则包的 items.csv）。",
+            "Format: csv, json, or recognition (items.csv of a recognition pack).",
+        )
+    ),
+]
 To = Annotated[int, typer.Option(help=say("回退到的版本号。", "The version to go back to."))]
 
 
@@ -109,12 +130,14 @@ def load(
     partial: Partial = False,
     dry_run: DryRun = False,
     shipped: Shipped = False,
+    levels: Levels = False,
     who: Who = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> int:
     from gateway.catalogues.authoring import Catalogue
+    from gateway.catalogues.intake import check_table
     from gateway.catalogues.place import open_catalogues
 
     settings = load_settings(os.environ, file=config, data=data)
@@ -123,23 +146,27 @@ def load(
     if catalogue is None or len(files or ()) != 1:
         raise InvalidInput("HT-CLI-19", detail="FILE --catalogue NAME", command="terms load")
     file = Path((files or [""])[0])
-    read = read_table(file, columns)
-    _show_problems(read, as_json=as_json)
-    if not read.is_loadable:
-        return FINDINGS
     catalogues = open_catalogues(settings)
     known = catalogues.find(catalogue)
-    if known is None and not dry_run:
+    checked = check_table(
+        catalogues,
+        known.id if known else catalogue,
+        read_table(file, columns),
+        kind=known.kind if known else kind,
+        is_complete=not partial,
+        with_levels=levels,
+    )
+    _show_problems(checked, as_json=as_json)
+    if checked.difference is None:
+        return FINDINGS
+    if dry_run:
+        return _show_diff(checked.difference, as_json=as_json)
+    if known is None:
         address = url or f"https://hutong.health/fhir/CodeSystem/{catalogue}"
         known = Catalogue(catalogue, address, title or catalogue, kind, file.name)
         catalogues.register(known, who=who or getuser())
-    problems = _check_kind(read, known.kind if known else kind, as_json=as_json)
-    if problems:
-        return FINDINGS
-    if dry_run:
-        return _show_diff(_compare(catalogues, catalogue, read, is_complete=not partial), as_json=as_json)
     change_set, difference = catalogues.draft(
-        catalogue, read.rows, title=title or file.name, who=who or getuser(), is_complete=not partial
+        known.id, checked.table.rows, title=title or file.name, who=who or getuser(), is_complete=not partial
     )
     if as_json:
         print_json({"change_set": change_set.id, **_counts(difference)})
@@ -159,20 +186,28 @@ def diff(
     catalogue: Annotated[str, typer.Option("--catalogue", help=say("目录名。", "The catalogue."))],
     columns: Columns = None,
     partial: Partial = False,
+    levels: Levels = False,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> int:
+    from gateway.catalogues.intake import check_table
     from gateway.catalogues.place import open_catalogues
 
-    settings = load_settings(os.environ, file=config, data=data)
-    read = read_table(file, columns)
-    _show_problems(read, as_json=as_json)
-    if not read.is_loadable:
+    catalogues = open_catalogues(load_settings(os.environ, file=config, data=data))
+    known = catalogues.get(catalogue)
+    checked = check_table(
+        catalogues,
+        known.id,
+        read_table(file, columns),
+        kind=known.kind,
+        is_complete=not partial,
+        with_levels=levels,
+    )
+    _show_problems(checked, as_json=as_json)
+    if checked.difference is None:
         return FINDINGS
-    catalogues = open_catalogues(settings)
-    catalogues.get(catalogue)
-    return _show_diff(_compare(catalogues, catalogue, read, is_complete=not partial), as_json=as_json)
+    return _show_diff(checked.difference, as_json=as_json)
 
 
 def affected(number: Number, data: Data = None, config: Config = None, as_json: AsJson = False) -> int:
@@ -296,7 +331,7 @@ def export(
     catalogue: Name, date: On = None, format: Format = "csv", data: Data = None, config: Config = None
 ) -> int:
     from gateway.catalogues.place import open_catalogues
-    from gateway.catalogues.publish import to_csv, to_resource
+    from gateway.catalogues.publish import to_csv, to_recognition_items, to_resource
 
     settings = load_settings(os.environ, file=config, data=data)
     catalogues = open_catalogues(settings)
@@ -308,8 +343,10 @@ def export(
     rows = catalogues.rows(held.id, version.number)
     if format == "json":
         print_json(to_resource(held, version, rows))
+    elif format in ("csv", "recognition"):
+        print(to_csv(rows) if format == "csv" else to_recognition_items(held, rows), end="")
     else:
-        print(to_csv(rows), end="")
+        raise InvalidInput("HT-CLI-19", detail=f"--format {format}: csv json recognition", command="terms")
     return OK
 
 
@@ -436,27 +473,9 @@ def _load_shipped(settings: Settings, names: list[str]) -> int:
     return OK
 
 
-def _compare(catalogues: Any, catalogue: str, read: Table, *, is_complete: bool) -> Diff:
-    from terminology.catalogue.diff import diff as compare
-
-    newest = max((version.number for version in catalogues.versions(catalogue)), default=0)
-    return compare(catalogues.rows(catalogue, newest), read.rows, is_complete=is_complete)
-
-
-def _check_kind(read: Table, kind: str, *, as_json: bool) -> bool:
-    """Show what the checks of the catalogue's kind find; whether an error is among it."""
-    if kind != "drug":
-        return False
-    from terminology.drug.check import check_drugs
-
-    problems = check_drugs(read.rows)
-    _show_problems(Table(read.rows, tuple(problems)), as_json=as_json)
-    return any(problem.severity == "error" for problem in problems)
-
-
-def _show_problems(read: Table, *, as_json: bool) -> None:
+def _show_problems(checked: "Checked", *, as_json: bool) -> None:
     if as_json:
-        if not read.is_loadable:
+        if not checked.is_loadable:
             print_json(
                 {
                     "problems": [
@@ -466,20 +485,20 @@ def _show_problems(read: Table, *, as_json: bool) -> None:
                             "at": row.source,
                             "text": row.text(language()),
                         }
-                        for row in read.problems
+                        for row in checked.problems
                     ]
                 }
             )
         return
-    for problem in read.problems[:SHOWN]:
+    for problem in checked.problems[:SHOWN]:
         print(
             styled(
                 f"{problem.source or '—'}: {problem.text(language())}",
                 "red" if problem.severity == "error" else "yellow",
             )
         )
-    if len(read.problems) > SHOWN:
-        print(say(f"… 共 {len(read.problems)} 处", f"… {len(read.problems)} in all"))
+    if len(checked.problems) > SHOWN:
+        print(say(f"… 共 {len(checked.problems)} 处", f"… {len(checked.problems)} in all"))
 
 
 def _counts(difference: Diff) -> dict[str, int]:

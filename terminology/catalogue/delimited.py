@@ -70,6 +70,10 @@ def _row(number: int, cells: list[str], places: Columns, problems: list[Issue]) 
     def cell(at: int | None) -> str:
         return cells[at] if at is not None and at < len(cells) else ""
 
+    def several(at: int | None) -> tuple[str, ...]:
+        """The values of a cell as an export parts them."""
+        return tuple(filter(None, (value.strip() for value in cell(at).split("|"))))
+
     if any(len(value) > MAX_CELL for value in cells):
         problems.append(problem("HT-CAT-10", number, limit=MAX_CELL))
         return
@@ -78,15 +82,15 @@ def _row(number: int, cells: list[str], places: Columns, problems: list[Issue]) 
         problems.append(problem("HT-CAT-11", number, part="code" if not code else "display"))
         return
     names = tuple(
-        Name(value, "en" if value.isascii() else "zh-CN") for at in places.names if (value := cell(at))
+        Name(value, "en" if value.isascii() else "zh-CN") for at in places.names for value in several(at)
     )
     yield Row(
         code=code,
         display=display,
-        parents=(parent,) if (parent := cell(places.parent)) else (),
+        parents=several(places.parent),
         names=names,
         properties={name: value for name, at in places.properties.items() if (value := cell(at))},
-        spellings=tuple(value for at in places.spellings if (value := cell(at))),
+        spellings=tuple(value for at in places.spellings for value in several(at)),
         definition=cell(places.definition) or None,
         is_inactive=cell(places.status).lower() in INACTIVE,
         line=number,

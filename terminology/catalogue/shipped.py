@@ -13,6 +13,7 @@ from typing import Any
 from terminology.catalogue.check import check
 from terminology.catalogue.delimited import decode, rows_of
 from terminology.catalogue.icd10 import split_pair
+from terminology.catalogue.kinds import of_kind
 from terminology.catalogue.row import Row, Table
 from terminology.tables.domain import TABLES
 from terminology.tables.rows import table_rows
@@ -24,7 +25,8 @@ FILE = Path(__file__).with_name("shipped.toml")
 class Shipped:
     """A row of `shipped.toml`; `is_sample` marks tables that are known to be incomplete.
 
-    `flags`: a table of properties by the beginning of the code (prefix, property, value).
+    `flags`: a table of properties by the beginning of the code (prefix, property, value). `attributes`: a table of
+    properties by the name of the item.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Shipped:
     columns: Mapping[str, Any] = field(default_factory=dict)
     parents: str = ""
     flags: str = ""
+    attributes: str = ""
     pad: int = 0
     is_sample: bool = False
 
@@ -66,7 +69,23 @@ def load_shipped(catalogue: Shipped) -> Table:
         found = list(_with_parents(found))
     if catalogue.flags:
         found = [_flagged(row, prefixes(catalogue.flags)) for row in found]
-    return check(Table(tuple(found), tuple(problems), encoding))
+    if catalogue.attributes:
+        found = [_described(row, named_attributes(catalogue.attributes)) for row in found]
+    return of_kind(check(Table(tuple(found), tuple(problems), encoding)), catalogue.kind)
+
+
+@cache
+def named_attributes(file: str) -> dict[str, dict[str, str]]:
+    """Return a table of attributes by the name of the item; empty cells are unknown."""
+    return {
+        row["display"]: {name: value for name, value in row.items() if name != "display" and value}
+        for row in table_rows(file)
+    }
+
+
+def _described(row: Row, known: Mapping[str, Mapping[str, str]]) -> Row:
+    held = known.get(row.display)
+    return replace(row, properties={**row.properties, **held}) if held else row
 
 
 @cache

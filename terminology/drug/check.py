@@ -1,6 +1,6 @@
 """Row checks of a drug table: code structures, approval numbers, ATC, strength, flags."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from terminology.catalogue.row import Row, problem
 from terminology.drug.codes import is_approval_number, is_atc, is_standard_code, nhsa_code
@@ -8,24 +8,7 @@ from terminology.drug.tiers import broken_links
 from terminology.issues import Issue
 from terminology.workbench.drug_name import parse
 
-CONTROLLED = frozenset(
-    {
-        "",
-        "麻醉",
-        "精一",
-        "精二",
-        "毒性",
-        "放射",
-        "易制毒",
-        "none",
-        "narcotic",
-        "psychotropic-1",
-        "psychotropic-2",
-        "toxic",
-        "radioactive",
-        "precursor",
-    }
-)
+NATIONAL = ("nhsa", "standard-code", "ypid")
 
 
 def check_drugs(rows: Iterable[Row]) -> list[Issue]:
@@ -44,6 +27,32 @@ def check_drugs(rows: Iterable[Row]) -> list[Issue]:
             found.append(problem("HT-CAT-34", row.line, "warning", concept=row.code, value=atc))
         if (strength := held.get("strength")) and not parse(row.display, strength).strengths:
             found.append(problem("HT-CAT-35", row.line, "warning", concept=row.code, value=strength))
-        if held.get("controlled", "") not in CONTROLLED:
-            found.append(problem("HT-CAT-36", row.line, concept=row.code, value=held["controlled"]))
-    return found + broken_links(listed)
+    return [*found, *_doubled(listed), *_replaced(listed), *broken_links(listed)]
+
+
+def _doubled(rows: Iterable[Row]) -> Iterator[Issue]:
+    """A national code stands for one pack: two active rows with one are most likely the same drug twice."""
+    first: dict[tuple[str, str], str] = {}
+    for row in rows:
+        for name in NATIONAL:
+            value = row.properties.get(name)
+            if not isinstance(value, str) or row.is_inactive:
+                continue
+            earlier = first.setdefault((name, value), row.code)
+            if earlier != row.code:
+                yield problem(
+                    "HT-CAT-21", row.line, "warning", concept=row.code, attribute=name, value=value, first=earlier
+                )  # fmt: skip
+
+
+def _replaced(rows: Iterable[Row]) -> Iterator[Issue]:
+    """`replaced-by` must lead to a drug of the table, and never back."""
+    after = {row.code: row.properties.get("replaced-by") for row in rows}
+    for row in rows:
+        seen, code = {row.code}, after[row.code]
+        while isinstance(code, str) and code:
+            if code not in after or code in seen:
+                yield problem("HT-CAT-39", row.line, concept=row.code, value=code)
+                break
+            seen.add(code)
+            code = after[code]

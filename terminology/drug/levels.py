@@ -22,6 +22,17 @@ class DrugRow:
     pack: str = ""
 
 
+def levelled(rows: Iterable[Row]) -> list[Row]:
+    """Return a flat drug list with its levels; what a row says of strength, maker and pack stands in its properties."""
+    return link(
+        DrugRow(
+            row,
+            *(str(row.properties.get(name, "")) for name in ("strength", "maker", "pack")),
+        )
+        for row in rows
+    )
+
+
 def link(drugs: Iterable[DrugRow]) -> list[Row]:
     """Return the rows of all four levels, parents first; the given code stays on the most specific level that the line has.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from terminology.code_system import CodeSystem
+from terminology.drug.tiers import AVAILABLE, TIERS
 from terminology.fhirjson import Json
 from terminology.issues import NotFound
 from terminology.library import best
@@ -98,19 +99,24 @@ class CatalogueLibrary:
     def supplements(self, url: str, version: str | None) -> Iterator[ConceptIndex]:  # noqa: ARG002  # catalogues have none
         return iter(())
 
-    def value_set(self, url: str, version: str | None) -> Json | None:  # noqa: ARG002  # implicit: all codes of a catalogue
-        resource = next(self.code_systems_with_value_set(url), None)
-        if resource is None:
-            return None
-        include = {"system": resource["url"]}
-        return {
-            "resourceType": "ValueSet",
-            "url": url,
-            "status": "active",
-            "name": resource.get("name"),
-            "title": resource.get("title"),
-            "compose": {"include": [include]},
-        }
+    def value_set(self, url: str, version: str | None) -> Json | None:  # noqa: ARG002  # implicit
+        """Return the value set of all codes of a catalogue; `…-village` is that of the drugs of a tier."""
+        base, _, tier = url.rpartition("-")
+        for resource in self.code_systems():
+            include: Json = {"system": resource["url"]}
+            if resource.get("valueSet") == base and tier in TIERS and _has_property(resource, AVAILABLE):
+                include["filter"] = [{"property": AVAILABLE, "op": "=", "value": tier}]
+            elif resource.get("valueSet") != url:
+                continue
+            return {
+                "resourceType": "ValueSet",
+                "url": url,
+                "status": "active",
+                "name": resource.get("name"),
+                "title": resource.get("title"),
+                "compose": {"include": [include]},
+            }
+        return None
 
     def value_set_versions(self, url: str) -> Sequence[str]:  # noqa: ARG002  # they follow their code system
         return ()
@@ -129,6 +135,10 @@ class CatalogueLibrary:
         if found is None:
             raise NotFound("HT-TX-14", system=url, date=on.isoformat())
         return str(found["version"])
+
+
+def _has_property(resource: Json, code: str) -> bool:
+    return any(row["code"] == code for row in resource.get("property") or ())
 
 
 def _inode(path: Path) -> int:

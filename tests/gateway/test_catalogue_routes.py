@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from conformance.recognition import load_packs
 from gateway.app import Gateway
 from mappings.language.active import ActiveMaps
 from terminology.fhirjson import Json
@@ -296,6 +297,178 @@ class TestCatalogues:
                 ):
                     told = await client.ask(method, path, body, status=status)
                     assert codes_of(told) == [code], (method, path)
+
+        run(main())
+
+
+DRUGS = (
+    "编码,名称,规格,生产企业,批准文号,医保编码,基药,集采,长处方,价格,供应状态,可用层级,慢病,替代\n"
+    "D1,苯磺酸氨氯地平片,5mg,甲药业,国药准字H20010001,,是,1,是,12.50元,正常,县、乡、村,高血压,\n"
+    "D2,硝苯地平片,10mg,乙药业,,,否,0,否,3,停供,县级|乡镇,高血压,D1\n"
+    "D3,注射用青霉素钠,80万单位,,,,,,,,,县,,\n"
+)
+
+
+class TestDrugs:
+    async def _publish(self, client: Client, query: str = "") -> None:
+        made = await client.post(f"/catalogues?catalogue=rx&kind=drug{query}", DRUGS, status=201)
+        place = f"/catalogues/change-sets/{made['change_set']['id']}"
+        await client.post(f"{place}/submit")
+        await client.post(f"{place}/approve", who="乙")
+        await client.post(f"{place}/publish", who="乙")
+
+    def test_chinese_headings_become_typed_attributes(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await self._publish(client)
+                told = await client.get(
+                    "/fhir/CodeSystem/$lookup?system=https://hutong.health/fhir/CodeSystem/rx&code=D1"
+                )
+                values = [row["part"] for row in told["parameter"] if row["name"] == "property"]
+                assert {"name": "value", "valueBoolean": True} in [
+                    part[1] for part in values if part[0]["valueCode"] == "essential"
+                ]
+                assert [part[1] for part in values if part[0]["valueCode"] == "price"] == [
+                    {"name": "value", "valueDecimal": 12.5}
+                ]
+                assert [part[1]["valueString"] for part in values if part[0]["valueCode"] == "tiers"] == [
+                    "county", "township", "village",
+                ]  # fmt: skip
+                assert {
+                    "strength",
+                    "maker",
+                    "approval",
+                    "procured",
+                    "long-prescription",
+                    "supply",
+                    "chronic",
+                } <= {part[0]["valueCode"] for part in values}
+                exported = await client.get("/catalogues/rx/export")
+                told = await client.post("/catalogues?catalogue=rx&dry-run=true", exported)
+                assert told["problems"] == []
+                assert {name: told["diff"][name]["count"] for name in ("added", "changed", "retired")} == {
+                    "added": 0, "changed": 0, "retired": 0,
+                }  # fmt: skip
+
+        run(main())
+
+    def test_a_wrong_attribute_is_told_with_its_line(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                bad = (
+                    DRUGS.replace(",是,1,", ",也许,1,")
+                    .replace(",高血压,D1", ",高血压,D9")
+                    .replace("正常", "很多")
+                )
+                refused = await client.post("/catalogues?catalogue=rx&kind=drug", bad, status=400)
+                assert codes_of(refused) == ["HT-CAT-37", "HT-CAT-37", "HT-CAT-39"]
+                assert ["line 2" in str(issue) for issue in refused["issue"]] == [True, True, False]
+
+        run(main())
+
+    def test_levels_are_built_from_a_flat_list(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await self._publish(client, "&levels=true")
+                system = "https://hutong.health/fhir/CodeSystem/rx"
+                told = await client.get(
+                    f"/fhir/CodeSystem/$subsumes?system={system}&codeA={quote('G:氨氯地平')}&codeB=D1"
+                )
+                assert told["parameter"] == [{"name": "outcome", "valueCode": "subsumes"}]
+                told = await client.get(
+                    f"/fhir/CodeSystem/$lookup?system={system}&code=D1&property=level&property=parent"
+                )
+                assert "product" in [
+                    row["part"][1].get("valueString")
+                    for row in told["parameter"]
+                    if row["name"] == "property"
+                ]
+
+        run(main())
+
+    def test_tiers_and_members_have_their_own_lists(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await self._publish(client)
+
+                async def listed(name: str) -> list[str]:
+                    told = await client.get(
+                        f"/fhir/ValueSet/$expand?url=https://hutong.health/fhir/ValueSet/{name}"
+                    )
+                    return [row["code"] for row in told["expansion"].get("contains", [])]
+
+                assert await listed("rx-county") == ["D1", "D2", "D3"]
+                assert await listed("rx-village") == ["D1"]
+                asked = {
+                    "member": "h1",
+                    "tier": "village",
+                    "code": "D2",
+                    "available": True,
+                    "reason": "慢病患者续用",
+                }
+                made = await client.post("/catalogues/rx/deviations", asked, status=201)
+                place = f"/catalogues/deviations/{made['number']}"
+                assert codes_of(await client.post(f"{place}/approve", status=403)) == ["HT-CAT-41"]
+                question = "/catalogues/rx/available?tier=village&code=D2&member=h1"
+                assert (await client.get(question))["available"] is False
+                await client.post(f"{place}/approve", who="乙")
+                assert await client.get(question) == {
+                    "code": "D2", "display": "硝苯地平片", "tier": "village", "available": True, "member": "h1",
+                    "reason": "慢病患者续用", "replaced_by": ["D1"],
+                }  # fmt: skip
+                dropped = await client.post(
+                    "/catalogues/rx/deviations", {**asked, "code": "D1", "available": False}, status=201
+                )
+                await client.post(f"/catalogues/deviations/{dropped['number']}/approve", who="乙")
+                assert await listed("rx-h1") == ["D2"]
+                assert codes_of(await client.post(f"{place}/approve", who="丙", status=409)) == ["HT-CAT-69"]
+                await client.post(f"{place}/reject", who="丙")
+                await client.post(f"/catalogues/deviations/{dropped['number']}/reject", who="丙")
+                gone = await client.get(
+                    "/fhir/ValueSet/$expand?url=https://hutong.health/fhir/ValueSet/rx-h1", status=404
+                )
+                assert gone["resourceType"] == "OperationOutcome"
+                for body, code in (
+                    ({**asked, "code": "D9"}, "HT-CAT-68"), ({**asked, "reason": ""}, "HT-CAT-62"),
+                    ({**asked, "tier": "x"}, "HT-CAT-62"), ({**asked, "available": "yes"}, "HT-CAT-62"),
+                    ({**asked, "member": "../x"}, "HT-CAT-65"),
+                ):  # fmt: skip
+                    status = 404 if code == "HT-CAT-68" else 400
+                    assert codes_of(await client.post("/catalogues/rx/deviations", body, status=status)) == [
+                        code
+                    ]
+
+        run(main())
+
+
+class TestItems:
+    """Attributes of mutual recognition come in with the member's table and leave as a recognition pack."""
+
+    ITEMS = (
+        "项目编码,项目名称,互认范围,有效期,易变,质控要求,依据,依据日期\n"
+        "L1,血清钾测定,省级,7天,是,室间质评合格,某文件,2023-05\nL2,血型,,,,,,\nL3,血清钠测定,省级,7,,,,\n"
+    )
+
+    def test_items_become_a_recognition_pack(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                made = await client.post("/catalogues?catalogue=lab&kind=lab-item", self.ITEMS, status=201)
+                assert [(row["code"], row["at"]) for row in made["problems"]] == [("HT-CAT-38", "line 4")]
+                place = f"/catalogues/change-sets/{made['change_set']['id']}"
+                await client.post(f"{place}/submit")
+                await client.post(f"{place}/approve", who="乙")
+                await client.post(f"{place}/publish", who="乙")
+                items = await client.get("/catalogues/lab/export?format=recognition")
+                folder = tmp_path / "pack"
+                folder.mkdir()
+                (folder / "pack.yaml").write_text("id: county\nversion: '1'\neffective: 2026-01-01\n")
+                (folder / "items.csv").write_text(items, "utf-8")
+                pack = load_packs(folder).packs[-1]
+                found = pack.items["https://hutong.health/fhir/CodeSystem/lab", "L1"]
+                assert (found.scope, found.validity_days, found.is_volatile, found.source) == (
+                    "province", 7, True, "某文件",
+                )  # fmt: skip
+                assert ("https://hutong.health/fhir/CodeSystem/lab", "L2") not in pack.items
 
         run(main())
 

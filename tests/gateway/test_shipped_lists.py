@@ -151,7 +151,7 @@ class TestRecognition:
         row = catalogues.history("recognition-items", "2885-2")[0][2]
         assert row.display == "总蛋白"
         assert row.properties["scope"] == "province"
-        assert row.properties["validity-days"] == "30"
+        assert row.properties["validity-days"] == 30
         assert row.properties["source"] == "鄂卫通〔2023〕56号"
 
     def test_the_table_is_the_one_that_decides(self) -> None:
