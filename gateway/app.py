@@ -21,7 +21,7 @@ from gateway.ingest.astm import Astm
 from gateway.ingest.dicom import Dicom
 from gateway.ingest.ecg import Ecg
 from gateway.ingest.hl7v2 import Hl7v2, Maps
-from gateway.ingest.intake import Intake
+from gateway.ingest.intake import Ask, Intake
 from gateway.ingest.kind import Kind
 from gateway.ingest.process import Check, Processor, Retry
 from gateway.ingest.sample import adopted
@@ -31,6 +31,7 @@ from gateway.lock import DataLock
 from gateway.metrics import Metrics
 from gateway.operations.registry import ROWS, Operations
 from gateway.operations.terminology_library import NoticingStore, TerminologyLibrary
+from gateway.questions import may_be_question
 from gateway.recognition.watch import RecognitionStore
 from gateway.rest import context as rest
 from gateway.rest.api_docs import ApiDocs
@@ -159,7 +160,10 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         complete={"astm": adopted},
         senders=desk.senders if desk is not None else None,
     )
-    intake = Intake(kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes)
+    questions = {"hl7v2": _questions(settings, store, maps, gate)}
+    intake = Intake(
+        kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes, questions=questions
+    )
     mllp = _mllp(settings, intake, kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
     metrics.gauge("hutong_backlog", "Messages in memory that wait to be processed.", lambda: intake.backlog)
     metrics.gauge(
@@ -216,7 +220,7 @@ def _ports(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -
 
 def _astm_port(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -> Port:
     from gateway.channels.astm import AstmPort, Taken
-    from gateway.ingest.astm_query import answer_to
+    from gateway.questions.astm import answer_to
 
     async def take(text: bytes, *, peer: str) -> Taken:
         asked = await answer_to(text, store, clock=lambda: datetime.now(settings.zone))
@@ -261,6 +265,25 @@ def _workflow(settings: Settings, stored: Store) -> "tuple[Store, Desk | None]":
     )
     senders = Senders(guarded, clock=clock, new_id=rest.new_id)
     return guarded, Desk(guarded, headers, clock, senders)
+
+
+def _questions(settings: Settings, store: Store, maps: Maps, gate: Gate | None) -> Ask:
+    """Return what answers the questions among HL7 v2 messages; it is read when the first one comes."""
+
+    async def ask(raw: bytes) -> Sequence[bytes] | None:
+        if not may_be_question(raw):
+            return None
+        from gateway.questions.hl7v2 import Questions
+
+        return await Questions(
+            store,
+            maps,  # type: ignore[arg-type]  # the active maps, or none that tests send
+            clock=lambda: datetime.now(settings.zone),
+            fallback_charset=settings.fallback_charset or None,
+            gate=gate,
+        ).answer(raw)
+
+    return ask
 
 
 def _packs(settings: Settings) -> "PackLibrary | None":

@@ -73,6 +73,9 @@ class Messages(Part):
             self.gate.check(request.headers.get(self.gate.header, ""), kind)
         speaker = self.intake.kinds[kind]
         wants_fhir = "fhir+json" in request.headers.get("accept", "")
+        asked = await self.intake.ask(raw, kind=kind, channel="http")
+        if asked is not None:
+            return 200, b"".join(asked), {"Content-Type": speaker.media_type}
         try:
             taken = await self.intake.take(
                 raw, kind=kind, channel="http", peer=peer, request_id=request.request_id

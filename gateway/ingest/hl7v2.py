@@ -143,9 +143,14 @@ class Hl7v2:
 
 
 def _without_patient(message: Message, code: str, event: str) -> UnmappableMessage | None:
-    if code not in ABOUT_A_PATIENT or message.segment("PID") is not None:
+    if code not in ABOUT_A_PATIENT or message.segment("PID") is not None or _is_of_device(message):
         return None
     return UnmappableMessage("HT-MSG-04", source="PID", event=f"{code}^{event}".rstrip("^"))
+
+
+def _is_of_device(message: Message) -> bool:
+    """Quality control and calibration are about the analyser: MSH-11 Q, or a result type 1 or 2 in MSH-16."""
+    return message.get("MSH-11") == "Q" or message.get("MSH-16") in ("1", "2")
 
 
 def keys(message: Message) -> tuple[str, ...]:

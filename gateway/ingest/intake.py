@@ -9,8 +9,9 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from gateway.channels.mllp import Answer
@@ -48,8 +49,15 @@ class _Waiting:
     message: object
 
 
+Ask = Callable[[bytes], Awaitable[Sequence[bytes] | None]]
+"""The answers to a question in order, None when the bytes are none."""
+
+
 class Intake:
-    """Messages in, answers out; a background task processes what was kept."""
+    """Messages in, answers out; a background task processes what was kept.
+
+    `questions`, by the name of a kind: what is answered at once and never kept (gateway/questions).
+    """
 
     def __init__(
         self,
@@ -59,7 +67,9 @@ class Intake:
         *,
         metrics: Metrics,
         limit: int,
+        questions: Mapping[str, Ask] = MappingProxyType({}),
     ) -> None:
+        self.questions = questions
         self.kinds, self.journal, self.processor = kinds, journal, processor
         self.metrics, self.limit = metrics, limit
         self.lanes = Lanes(WIDTH)
@@ -105,6 +115,9 @@ class Intake:
         """Answer one frame (a message or a batch) for a channel that speaks in acknowledgements."""
         started = time.perf_counter()
         speaker = self.kinds[kind]
+        asked = await self.ask(raw, kind=kind, channel=channel)
+        if asked is not None:
+            return Answer(asked[0], _next(asked[1]) if len(asked) > 1 else None)
         try:
             taken = await self.take(raw, kind=kind, channel=channel, peer=peer)
         except FhirError as error:
@@ -113,6 +126,16 @@ class Intake:
         answer = self.respond(speaker, taken)
         self.metrics.receive_seconds.observe(time.perf_counter() - started, channel)
         return answer
+
+    async def ask(self, raw: bytes, *, kind: str, channel: str) -> Sequence[bytes] | None:
+        """Return the answers when `raw` is a question, None when it is a message to be kept."""
+        if kind not in self.questions or len(raw) > self.limit:
+            return None
+        await self.warmed()
+        answers = await self.questions[kind](raw)
+        if answers is not None:
+            self.metrics.messages.add(channel, "question")
+        return answers
 
     def respond(self, kind: Kind, taken: Sequence[Taken]) -> Answer:
         """Return what the sender of these messages hears, now and after the processing."""
@@ -311,6 +334,10 @@ class Intake:
         waiting = self._ends.pop(done.id, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(done)
+
+
+async def _next(answer: bytes) -> bytes:
+    return answer
 
 
 def _taken(row: Admission, receipt: Receipt | None) -> Taken:

@@ -70,8 +70,12 @@ class Header:
 
     @property
     def is_enhanced(self) -> bool:
-        """§2.9.1: original mode when MSH-15 and MSH-16 are both empty."""
-        return bool(self.accept or self.application)
+        """§2.9.1: original mode when MSH-15 and MSH-16 are both empty.
+
+        Analysers put a result type into MSH-16 (0 sample, 1 calibration, 2 control): no word of table 0155, so they wait
+        for the ordinary acknowledgement.
+        """
+        return self.accept in WANTED or self.application in WANTED
 
     def wants(self, level: Level, verdict: Verdict) -> bool:
         """Whether the sender asked for this acknowledgement; an unknown or absent word of enhanced mode is NE."""

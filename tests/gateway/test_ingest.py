@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Gateway
+from gateway.app import Gateway, active_maps
 from gateway.ingest.provenance import provenance_id
+from gateway.settings import Settings
 from gateway.store.protocol import Version
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import Unavailable
@@ -332,5 +333,27 @@ class TestFailures:
                         decode_resource(version.body or b"{}")["valueString"] for version in reversed(history)
                     ]
                     assert values == [str(number) for number in range(90) if number % 3 == patient]
+
+        run(body())
+
+
+class TestAnalysersOwnMessages:
+    def test_quality_control_needs_no_patient(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with running(
+                tmp_path, maps=active_maps(Settings(data=tmp_path, store="memory"))
+            ) as gateway:
+                control = (
+                    b"MSH|^~\\&|Mindray|BS-430|||20260315070000||ORU^R01|2|P|2.3.1||||2||UNICODE\r"
+                    b"OBR|1|2|TBil|Mindray^BS-430\rOBX|1|NM|2|TBil|15.6|umol/L\r"
+                )
+                answer = await gateway.intake.receive(control, peer="test")
+                assert answer.now is not None
+                assert b"MSA|AA|2" in answer.now
+                await gateway.intake.drained()
+                entry = gateway.journal.entry(1)
+                assert entry is not None
+                assert entry.state == "stored"
+                assert [version async for version in gateway.store.history("Observation")] == []
 
         run(body())

@@ -100,6 +100,14 @@ class TestEnhancedMode:
         answer = acknowledge(header, verdict, level="accept", id="X", now=NOW)  # type: ignore[arg-type]
         assert f"MSA|{code}|A1".encode() in answer
 
+    @pytest.mark.parametrize("word", ["0", "1", "2"])
+    def test_an_analysers_result_type_in_msh_16_is_no_enhanced_mode(self, word: str) -> None:
+        header = read_header(
+            parse(message(f"MSH|^~\\&|Mindray|BS-430|||2026||ORU^R01|1|P|2.3.1||||{word}||ASCII"))
+        )
+        assert not header.is_enhanced
+        assert header.wants("original", "accept")
+
 
 class TestUnreadable:
     @pytest.mark.parametrize(
