@@ -48,6 +48,10 @@ async def keep(decision: Decision, patient: Version, context: Context) -> Respon
     ids = (opened.id if opened is not None else context.new_id(), context.new_id(), context.new_id())
     task, *others = to_resources(decision, packs, ids)
     number = opened.version if opened is not None else 0
+    if opened is not None:
+        # What was asked again is answered, whatever the answer: the decision itself is the business status.
+        again = [{"type": {"text": "决定 decision"}, "valueReference": {"reference": decision.result}}]
+        task |= {"status": "completed", "output": task.get("output", again)}
     changes = [Put(task, expected=number, method="PUT" if opened is not None else "POST")]
     changes += [Put(resource, expected=0, method="POST") for resource in others]
     outbox = told(task, reason=decision.action, at=decision.at, version=number + 1)
@@ -66,7 +70,7 @@ async def _opened(decision: Decision, context: Context) -> Version | None:
         [
             ("code", DECISION_CODE),
             ("focus", decision.result.partition("/_history/")[0]),
-            ("status", "requested"),
+            ("status", "in-progress"),
         ],
         strict=True,
         parameters=context.parameters,

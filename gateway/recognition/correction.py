@@ -60,18 +60,16 @@ def users(tasks: Iterable[Json]) -> list[str]:
 def reopen(
     corrected: Json, version: int, tasks: Iterable[Json], versions: Mapping[str, int], *, at: datetime
 ) -> Reopening:
-    """Return what the correction of `corrected` (to `version`) adds.
+    """Return what the correction of `corrected` (to `version`) adds; the recall itself is the workflow's.
 
     `tasks`: the decisions on the results that it touches; `versions`: the version that each of those results will have.
     """
     focus = f"{reference_of(corrected)}/_history/{version}"
     resources: list[Json] = []
     outbox: list[OutboxRow] = []
-    told: list[str] = []
     for task in standing(tasks):
         opened = _opened(task, focus, versions, at)
         resources.append(opened)
-        told += references(task, "owner")
         payload = {
             "focus": f"Task/{opened['id']}/_history/1",
             "receivers": references(task, "owner"),
@@ -80,14 +78,6 @@ def reopen(
         }
         outbox.append(OutboxRow("recognition", _patient(task), payload))
         resources.append(_reminder(corrected, version, task, at))
-    if resources:
-        payload = {
-            "focus": focus,
-            "receivers": list(dict.fromkeys(told)),
-            "reason": "recognised",
-            "at": at.isoformat(),
-        }
-        outbox.append(OutboxRow("report-corrected", _patient(resources[0]), payload))
     return Reopening(tuple({row["id"]: row for row in resources}.values()), tuple(outbox))
 
 
@@ -98,7 +88,7 @@ def _opened(task: Json, focus: str, versions: Mapping[str, int], at: datetime) -
     found: Json = {
         "resourceType": "Task",
         "id": f"mr-{sha256('|'.join((task['id'], seen)).encode()).hexdigest()[:40]}",
-        "status": "requested",
+        "status": "in-progress",
         "businessStatus": {
             "coding": [{"system": f"{C}recognition-action", "code": "reopened", "display": "重新决定"}]
         },

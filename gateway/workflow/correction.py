@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from gateway.recognition.correction import concerned
 from gateway.search.parse import parse
 from gateway.store.protocol import Put
 from gateway.workflow.access import readers_of
@@ -25,6 +26,8 @@ SAID = (
     "effectivePeriod", "valueQuantity", "valueString", "valueCodeableConcept", "interpretation", "component", "media",
 )  # fmt: skip
 """What a reader relied on; another text of these is a correction, whatever the status says."""
+MOST_RESULTS = 200
+"""Of one report, whose recognitions are looked for."""
 RELIED_ON = ISSUED | {"available"}
 
 
@@ -54,7 +57,7 @@ async def recall(draft: Draft, resource: Json, *, reason: str) -> list[str]:
     """
     reference = f"{resource['resourceType']}/{resource['id']}"
     seen = await readers_of(draft.store, reference)
-    recognised = await _recognisers(draft, reference)
+    recognised = await _recognisers(draft, resource)
     orders = [reference_of(row) for row in resource.get("basedOn") or ()]
     placers: list[str] = []
     for order in orders:
@@ -99,9 +102,10 @@ def _acknowledge(draft: Draft, resource: Json, organization: str, reason: str) -
     return {name: value for name, value in task.items() if value}
 
 
-async def _recognisers(draft: Draft, reference: str) -> Iterable[str]:
-    """Return the organisations that decided on a result (docs/recognition.md)."""
-    params = [("focus", reference), ("code", f"{TASK_CODE}|mutual-recognition"), ("_count", "200")]
+async def _recognisers(draft: Draft, resource: Json) -> Iterable[str]:
+    """Return the organisations that decided on a result, or on one that a report holds (docs/recognition.md)."""
+    focus = ",".join(concerned(resource)[:MOST_RESULTS])
+    params = [("focus", focus), ("code", f"{TASK_CODE}|mutual-recognition"), ("_count", "200")]
     page = await draft.store.search(parse("Task", params, strict=True, parameters=draft.store.parameters))
     owners = [reference_of(decode_resource(row.body or b"{}").get("owner")) for row in page.matches]
     return [owner for owner in owners if owner.startswith("Organization/")]

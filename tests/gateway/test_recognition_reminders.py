@@ -237,13 +237,13 @@ class TestCorrection:
         put(server, order())
         first = decide(server, "accept", order="ServiceRequest/o1", practitioner="Practitioner/li").json()
         correct(server)
-        tasks = server.request("GET", "Task?code=mutual-recognition&status=requested").json()["entry"]
+        tasks = server.request("GET", "Task?code=mutual-recognition&status=in-progress").json()["entry"]
         [opened] = [row["resource"] for row in tasks]
         assert opened["businessStatus"]["coding"][0]["code"] == "reopened"
         assert opened["focus"] == {"reference": "Observation/potassium/_history/2"}
         assert opened["partOf"] == [{"reference": f"Task/{first['id']}"}]
         assert opened["owner"] == {"reference": "Organization/township"}
-        told = [row.payload for row in outbox(server) if row.topic == "report-corrected"]
+        told = [row.payload for row in outbox(server) if row.payload["reason"] == "reopened"]
         assert {held for row in told for held in row["receivers"]} == {"Organization/township"}
         [again] = [row for row in reminders(server) if row["topic"]["coding"][0]["code"] == "correction"]
         assert again["payload"] == [{"contentString": "所用报告已更正 the report was corrected"}]
@@ -255,7 +255,7 @@ class TestCorrection:
         correct(server)
         again = decide(server, "reject", order="ServiceRequest/o1", reason="01")
         assert again.status_code == 200
-        assert "entry" not in server.request("GET", "Task?code=mutual-recognition&status=requested").json()
+        assert "entry" not in server.request("GET", "Task?code=mutual-recognition&status=in-progress").json()
         assert again.json()["statusReason"]["coding"][0]["code"] == "01"
 
     @pytest.mark.parametrize(("action", "opened"), [("viewed", 1), ("revoke", 0)])
@@ -263,21 +263,21 @@ class TestCorrection:
         decide(server, "accept")
         decide(server, action)
         correct(server)
-        found = server.request("GET", "Task?code=mutual-recognition&status=requested").json()
+        found = server.request("GET", "Task?code=mutual-recognition&status=in-progress").json()
         assert len(found.get("entry", [])) == opened
 
     def test_a_version_that_corrects_nothing_opens_nothing(self, server: Server) -> None:
         decide(server, "accept")
         report = server.request("GET", "DiagnosticReport/chemistry").json()
         put(server, report | {"conclusion": "正常"})
-        assert "entry" not in server.request("GET", "Task?code=mutual-recognition&status=requested").json()
+        assert "entry" not in server.request("GET", "Task?code=mutual-recognition&status=in-progress").json()
 
     def test_a_withdrawn_result_is_told_too(self, server: Server) -> None:
         decide(server, "accept")
         observation = server.request("GET", "Observation/potassium").json()
         put(server, observation | {"status": "entered-in-error"})
         assert (
-            len(server.request("GET", "Task?code=mutual-recognition&status=requested").json()["entry"]) == 1
+            len(server.request("GET", "Task?code=mutual-recognition&status=in-progress").json()["entry"]) == 1
         )
 
 

@@ -457,7 +457,7 @@ def _recognition_faults() -> list[Fault]:
         silent("no reminders", "MR-029", "Communication?", empty),
         silent("no statistics", "MR-034", "$evaluate-measure", Answer(200, {}, b'{"resourceType": "MeasureReport"}')),
         silent("no audit of charges", "MR-030", "$recognition-audit", Answer(200, {}, b'{"resourceType": "Parameters"}')),
-        silent("decisions open for ever", "MR-004", "status=requested", empty),
+        silent("decisions open for ever", "MR-004", "status=in-progress", empty),
         silent("500 to a wrong question", "MR-ASK", "$recognize", Answer(500, {}, b"error")),
     ]  # fmt: skip
 
