@@ -18,6 +18,7 @@ from gateway.conformance_api import ConformanceApi
 from gateway.front import App, Front
 from gateway.gate import Gate
 from gateway.ingest.astm import Astm
+from gateway.ingest.cda import Cda
 from gateway.ingest.dicom import Dicom
 from gateway.ingest.ecg import Ecg
 from gateway.ingest.hl7v2 import Hl7v2, Maps
@@ -306,7 +307,8 @@ def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None) -> dic
     astm = Astm(maps, clock=hl7v2.clock, fallback_charset=hl7v2.fallback)
     active = cast("ActiveMaps", maps)  # the active maps, or none that tests send
     ecg = {name: Ecg(active, name) for name in ("aecg", "scp", "ecg")}
-    return {"hl7v2": hl7v2, "astm": astm, "table": Table(active), "dicom": Dicom(active), **ecg}
+    cda = Cda(active, fallback_charset=hl7v2.fallback)
+    return {"hl7v2": hl7v2, "astm": astm, "table": Table(active), "dicom": Dicom(active), "cda": cda, **ecg}
 
 
 def resource_check(settings: Settings) -> Check | None:

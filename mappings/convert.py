@@ -90,6 +90,11 @@ def _xml(body: bytes, asked: Preview) -> Iterator[Result]:
 
     maps = asked.maps
     message = parse_xml(body, fallback=maps.sender.fallback_charset)
+    if message.root.name == "ClinicalDocument" and asked.map is None:
+        from mappings.cda.receive import received
+
+        yield received(message).convert(maps, explain=asked.explain)
+        return
     name = asked.map.name if asked.map is not None else ""
     yield maps.run_xml(message, name=name, explain=asked.explain)
 

@@ -23,6 +23,7 @@ from mappings.language.trial import run_trials
 from mappings.outbound.compile import OutboundMap
 from mappings.outbound.trial import run_outbound_trials
 from mappings.xml.parse import XmlMessage
+from mappings.xml.shapes import no_map, shaped
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidInput, Issue, UnmappableMessage
 from terminology.translate import Translator
@@ -106,8 +107,8 @@ class ActiveMaps:
         explain: bool = False,
     ) -> Result:
         """Return what an XML message becomes by the map `name`, or by the one that takes such messages of this sender."""
-        map = self.get(name) if name else self.find_xml(message, application, facility)
         sender = self.sender_of(application, facility)
+        map = self.get(name) if name else self.find_xml(message, application, facility)
         return map.convert(message, sender, self.translator, explain=explain)
 
     def run_dicom(
@@ -213,9 +214,19 @@ class ActiveMaps:
         """Return the map for an XML message of a sender, the most particular one as in `find`; raises UnmappableMessage."""
         self.refresh()
         sender = f"{application}|{facility}"
+        systems = self.sender_of(application, facility).systems
         best: tuple[tuple[int, ...], str] | None = None
+        problem: UnmappableMessage | None = None
         for whole in self._wholes.values():
-            asked = particularity(whole.source, message) if whole.format == "xml" else 0
+            if whole.format != "xml":
+                continue
+            try:
+                asked = particularity(
+                    whole.source, shaped(message, "".join(whole.source.get("shape", ())), systems)
+                )
+            except UnmappableMessage as error:
+                problem = problem or error
+                continue
             senders = whole.source.get("senders", ())
             if not asked or (senders and not any(fnmatchcase(sender, pattern) for pattern in senders)):
                 continue
@@ -226,7 +237,7 @@ class ActiveMaps:
                 best = (score, whole.name)
         if best is None:
             known = sorted({root for one in self._wholes.values() for root in one.source.get("root", ())})
-            raise UnmappableMessage("HT-MAP-35", kind=message.root.name[:80], known=", ".join(known) or "-")
+            raise problem or no_map(message, ", ".join(known))
         return self.get(best[1])
 
     def _choose(self, format: str, kind: str, application: str, facility: str) -> Map | None:

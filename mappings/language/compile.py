@@ -28,6 +28,7 @@ from mappings.language.targets import Checker
 from mappings.language.trace import TracingBinder
 from mappings.language.yaml_tree import Listing, Text, Yaml, plain
 from mappings.xml.parse import XmlMessage
+from mappings.xml.shapes import shaped
 from mappings.xml.tree import Element
 from terminology.issues import InvalidInput, Issue
 from terminology.translate import Translator
@@ -56,6 +57,7 @@ class Map:
         self.version = document.version
         self.hash = document.hash
         self.format = document.format
+        self.shape = "".join(document.source.get("shape", ()))
         self.tables = {
             name: {key: plain(row) for key, row in block.entries.items()}
             for name, block in document.tables.items()
@@ -78,7 +80,7 @@ class Map:
     ) -> Result:
         """Return what a message (or XML message, JSON body, row) becomes; with `explain` every leaf tells line and fields."""
         is_message = isinstance(record, Message)
-        document = record if isinstance(record, XmlMessage) else None
+        document = shaped(record, self.shape, sender.systems) if isinstance(record, XmlMessage) else None
         if document is not None:
             record = document.root
         clears = is_message and NULL in record.decoded.text
@@ -131,7 +133,9 @@ class Map:
             result.codec, result.declared = decoded.codec, decoded.declared
             result.is_guessed = decoded.is_guessed
         elif document is not None:
-            result.issues = [*document.issues, *issues]
+            # One organisation stands at every result: what is wrong with its number is said once.
+            result.issues = list({repr(issue): issue for issue in (*document.issues, *issues)}.values())
+            result.unmapped = list(dict.fromkeys(unmapped))
             result.kind = document.root.name
             result.codec, result.declared = document.decoded.codec, document.decoded.declared
             result.is_guessed = document.decoded.is_guessed

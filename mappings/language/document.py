@@ -103,6 +103,7 @@ _SOURCE_KEYS = {
     "rows",
     "name",
     "focus",
+    "shape",
 }
 _RESOURCE_KEYS = {
     "id",

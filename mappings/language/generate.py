@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from mappings.language.emit import Generated, fields_of
 from mappings.language.expression import Constant, Node, Ref
-from mappings.language.objects import ObjectWriter
+from mappings.language.objects import ObjectWriter, plain_key
 from mappings.language.sources import Level, Source, SourceError
-from mappings.language.targets import Object, refs_of
+from mappings.language.targets import Items, Object, Value, refs_of
 from mappings.language.yaml_tree import Place
 
 
@@ -48,6 +48,9 @@ class Generator(ObjectWriter):
         self.by_name = {plan.name: plan for plan in plans}
         # Lists of references that must be collected: (resource, key of the level that reads them).
         self.collected: dict[tuple[str, tuple[str, ...]], str] = {}
+        # The same for references inside `$each`, a list for each turn of its loop: (resource, plain key of the loop) →
+        # the list of lists, and the key of the level that reads them.
+        self.turns: dict[tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]]] = {}
 
     def generate(self) -> Generated:
         """Return the code of `build(b)`, which returns `run(g0, x)`; SourceError when a path has no meaning."""
@@ -95,10 +98,34 @@ class Generator(ObjectWriter):
         for plan in self.plans:
             for ref in refs_of(plan.body):
                 self.where(ref, plan.level)
+            self._collect_turns(plan.body, plan.level)
+
+    def _collect_turns(self, value: Value, level: Level) -> None:
+        """Find which references are read inside `$each` from a loop over the same things."""
+        if isinstance(value, Items):
+            for item in value.values:
+                self._collect_turns(item, level)
+        if not isinstance(value, Object):
+            return
+        if value.each is None:
+            for target in value.targets:
+                self._collect_turns(target.value, level)
+            return
+        _, inner = self.private(level, value.each)
+        for ref in refs_of(value):
+            key = (ref.name, plain_key(inner))
+            if any(one.key == key[1] for one in self.by_name[ref.name].level.chain()):
+                self.turns.setdefault(key, (f"turns_{len(self.turns)}", level.key))
+
+    def turns_of(self, inner: Level) -> list[str]:
+        return [turn for (_, key), (turn, _) in self.turns.items() if key == plain_key(inner)]
 
     def where(self, ref: Ref, level: Level) -> str:
         """Return the variable that a `ref` or `refs` reads at `level`."""
         target = self.by_name[ref.name]
+        turn = self.turns.get((ref.name, plain_key(level)))
+        if turn is not None and plain_key(level) != level.key:
+            return f"now_{turn[0]}"
         chain = level.chain()
         if target.level in chain and not ref.is_all:
             return f"ref_{target.variable}"
@@ -114,6 +141,8 @@ class Generator(ObjectWriter):
         """Return the body of a loop: ids first, inner loops next, resources last; without prelude and header."""
         plans = [plan for plan in self.plans if plan.level is level]
         lines = [f"{variable} = []" for (_, key), variable in self.collected.items() if key == level.key]
+        lines += [f"{turn} = []" for turn, key in self.turns.values() if key == level.key]
+        lines += [f"{turn}.append([])" for (_, key), (turn, _) in self.turns.items() if key == level.key]
         for plan in plans:
             lines += self._identity(plan)
         for child in self._ordered(level):
@@ -194,6 +223,9 @@ class Generator(ObjectWriter):
         for (target, key_of_level), variable in self.collected.items():
             if target == plan.name and any(one.key == key_of_level for one in level.chain()):
                 inner.append(f"{variable}.append(ref_{name})")
+        for (target, _), (turn, _) in self.turns.items():
+            if target == plan.name:
+                inner.append(f"{turn}[-1].append(ref_{name})")
         condition = self._exists(plan)
         if condition is None:
             return lines + inner

@@ -11,6 +11,9 @@ from mappings.language.yaml_tree import Place
 # Types whose empty value is None only: False and 0 are values.
 _FALSY = {"boolean", "integer", "decimal", "positiveInt", "unsignedInt"}
 
+# Marks the level of a `$each` in keys.
+_PRIVATE = "$each "
+
 
 class ObjectWriter(ExpressionWriter):
     """Writes objects for one map; `count` numbers the variables of the generated function."""
@@ -111,21 +114,35 @@ class ObjectWriter(ExpressionWriter):
             return [line for one in item.values for line in self._item(one, target, items, level)]
         if item.each is None:
             return self._nested(item, level, lambda made: [f"{items}.append({made})"])
-        self.count += 1
-        # A private copy of this level keeps the loop apart from those that make resources.
-        private = Level((*level.key, f"${self.count}"), level, "", level.state)
-        inner = self.source.open(private, item.each)
+        private, inner = self.private(level, item.each)
+        turns = self.turns_of(inner)
         lines = self._nested(item, inner, lambda made: [f"{items}.append({made})"])
+        lines = [*(f"now_{turn} = next(next_{turn}, ())" for turn in turns), *lines]
         while inner is not private:
             lines = [inner.header, *("    " + line for line in (*self.source.prelude(inner), *lines))]
             assert inner.parent is not None
             inner = inner.parent
-        return lines
+        return [*(f"next_{turn} = iter({turn})" for turn in turns), *lines]
+
+    def private(self, level: Level, each: str) -> tuple[Level, Level]:
+        """Return a copy of this level that keeps a `$each` apart from the loops that make resources, and its loop."""
+        self.count += 1
+        copy = Level((*level.key, f"{_PRIVATE}{self.count}"), level, "", level.state)
+        return copy, self.source.open(copy, each)
+
+    def turns_of(self, inner: Level) -> list[str]:
+        """Return the lists that hold, for each turn of this `$each`, what is referred to in it."""
+        return []
 
     def _place(self, place: Place) -> int:
         if place not in self.made.places:
             self.made.places.append(place)
         return self.made.places.index(place)
+
+
+def plain_key(level: Level) -> tuple[str, ...]:
+    """Return the key of the loop over the same things that makes resources, if there is one."""
+    return tuple(step for step in level.key if not step.startswith(_PRIVATE))
 
 
 def _frozen(value: Value) -> Any:

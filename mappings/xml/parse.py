@@ -5,7 +5,7 @@ memory. Undeclared prefixes are let through: half of the hand-made messages have
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from mappings.hl7v2.charset import Decoded
@@ -25,12 +25,17 @@ _CONTROL_REFERENCES = re.compile(r"&#(?:x0*(?:[0-8bcBCefEF]|1[0-9a-fA-F])|0*(?:[
 
 @dataclass(frozen=True, slots=True)
 class XmlMessage:
-    """`root` and the charset facts; `namespace` of the root, "" when it has none."""
+    """`root` and the charset facts; `namespace` of the root, "" when it has none; `raw`: the bytes as sent.
+
+    `shapes`: the same message in other shapes, as far as they were asked for (mappings/xml/shapes.py).
+    """
 
     root: Element
     decoded: Decoded
     namespace: str
     issues: tuple[Issue, ...]
+    raw: bytes = b""
+    shapes: "dict[str, XmlMessage]" = field(default_factory=dict, compare=False, repr=False)
 
 
 def parse(raw: bytes, *, fallback: str | None = None) -> XmlMessage:
@@ -49,7 +54,7 @@ def parse(raw: bytes, *, fallback: str | None = None) -> XmlMessage:
     builder = _Builder()
     builder.read(text)
     assert builder.root is not None
-    return XmlMessage(builder.root, decoded, builder.namespace, tuple(issues))
+    return XmlMessage(builder.root, decoded, builder.namespace, tuple(issues), raw)
 
 
 class _Builder:

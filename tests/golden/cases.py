@@ -37,6 +37,7 @@ def all_cases() -> list[Case]:
             "*/*/row.json",
             "*/*/sheet.csv",
             "*/*/object.dcm",
+            "*/*/document.xml",
         )
         for source in sorted(HERE.glob(pattern))
     ]
