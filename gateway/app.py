@@ -254,6 +254,7 @@ def _workflow(settings: Settings, stored: Store) -> "tuple[Store, Desk | None]":
     from gateway.workflow.guarded import GuardedStore
     from gateway.workflow.packs import PackShelf
     from gateway.workflow.sender import Senders
+    from gateway.workflow.signer import LocalSigner
 
     def clock() -> datetime:
         return datetime.now(settings.zone)
@@ -265,7 +266,7 @@ def _workflow(settings: Settings, stored: Store) -> "tuple[Store, Desk | None]":
         settings.actor_practitioner_header.lower(),
     )
     senders = Senders(guarded, clock=clock, new_id=rest.new_id)
-    return guarded, Desk(guarded, headers, clock, senders)
+    return guarded, Desk(guarded, headers, clock, senders, LocalSigner(settings.data / "keys"))
 
 
 def _questions(settings: Settings, store: Store, maps: Maps, gate: Gate | None) -> Ask:

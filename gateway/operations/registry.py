@@ -19,6 +19,18 @@ from gateway.operations.terminology_definitions import (
     TERMINOLOGY_CAPABILITIES,
     VERSIONS,
 )
+from gateway.operations.workflow_definitions import (
+    AMEND,
+    ASSIGN,
+    CLAIM,
+    RECALL,
+    RELEASE,
+    ROUTE,
+    SIGN,
+    VERIFY_SIGNATURE,
+    WITHDRAW,
+    WORKLIST,
+)
 from gateway.rest.context import Context
 from gateway.rest.request import Request
 from gateway.rest.response import Response
@@ -131,6 +143,16 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),
     Operation("gateway.operations.recognition_statistics:evaluate", STATISTICS),
     Operation("gateway.operations.recognition_audit:audit", AUDIT),
+    Operation("gateway.operations.claim:claim", CLAIM, affects_state=True),
+    Operation("gateway.operations.claim:release", RELEASE, affects_state=True),
+    Operation("gateway.operations.claim:assign", ASSIGN, affects_state=True),
+    Operation("gateway.operations.worklist:worklist", WORKLIST),
+    Operation("gateway.operations.sign:sign", SIGN, affects_state=True),
+    Operation("gateway.operations.sign:amend", AMEND, affects_state=True),
+    Operation("gateway.operations.sign:withdraw", WITHDRAW, affects_state=True),
+    Operation("gateway.operations.sign:verify_signature", VERIFY_SIGNATURE),
+    Operation("gateway.operations.recall:recall_result", RECALL, affects_state=True),
+    Operation("gateway.operations.route_order:route", ROUTE, affects_state=True),
     Operation(f"{TERMINOLOGY}:expand", f"{CORE}ValueSet-expand"),
     Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}ValueSet-validate-code"),
     Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}CodeSystem-validate-code"),

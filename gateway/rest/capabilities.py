@@ -15,6 +15,7 @@ from gateway.rest.context import Context
 from gateway.rest.outcomes import CANONICAL
 from gateway.rest.request import Request
 from gateway.rest.response import Response
+from gateway.search.parameters import OWN
 from terminology.fhirjson import Json, encode
 from terminology.issues import InvalidInput
 
@@ -171,7 +172,11 @@ def _includes(name: str, context: Context) -> list[str]:
 def _type_parameters(name: str, context: Context) -> list[Json]:
     """The parameters that really find something here: those that the search registry compiled for the type."""
     shared = search_parameters("Resource")
-    described = search_parameters(name) | {row.code: row for row in context.parameters.custom().values()}
+    described = (
+        search_parameters(name)
+        | {row.code: row for row in OWN.get(name, ())}
+        | {row.code: row for row in context.parameters.custom().values()}
+    )
     found: list[Json] = []
     for code, row in sorted(context.parameters.of(name).items()):
         if code in shared or code.startswith("_"):

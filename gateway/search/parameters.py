@@ -43,6 +43,21 @@ PINYIN_BASES = {
     "Location": "Location.name",
 }
 
+OWN: dict[str, tuple[SearchParameter, ...]] = {
+    "Task": (
+        SearchParameter(
+            "https://hutong.health/fhir/SearchParameter/Task-due",
+            "due",
+            "due",
+            "date",
+            ["Task"],
+            "Task.restriction.period.end",
+            description="When the task must be done (restriction.period.end)",
+        ),
+    )
+}
+"""Parameters of the county that R4 lacks, by type."""
+
 # search.html: what these control or find is no element of the resource.
 BUILT_IN = frozenset(
     ("_id", "_lastUpdated", "_text", "_content", "_filter", "_query", "_list", "_has", "_type")
@@ -162,6 +177,7 @@ class Parameters:
     def _compile(self, resource_type: str) -> _Type:
         compiled = _Type()
         rows = dict(search_parameters(resource_type))
+        rows.update((definition.code, definition) for definition in OWN.get(resource_type, ()))
         for definition in self._custom.values():
             if (
                 resource_type in definition.base

@@ -10,6 +10,7 @@ from gateway.workflow.guarded import GuardedStore, lost_claim
 from gateway.workflow.machine import machines
 from gateway.workflow.packs import Packs
 from gateway.workflow.sender import Senders
+from gateway.workflow.signer import Signer
 from gateway.workflow.task import is_ours
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import BusinessRule, PreconditionFailed
@@ -17,12 +18,13 @@ from terminology.issues import BusinessRule, PreconditionFailed
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`store` is the guarded store itself; `headers` name the caller, `senders` a message's; `clock` gives the time with its offset."""
+    """`store` is the guarded store itself; `headers` name the caller, `senders` a message's; `signer` signs reports; `clock` gives the time with its offset."""
 
     store: GuardedStore
     headers: ActorHeaders
     clock: Callable[[], datetime]
     senders: Senders
+    signer: Signer
 
     def actor(self, headers: Mapping[str, str], request_id: str) -> Actor:
         return self.headers.read(headers, request_id)

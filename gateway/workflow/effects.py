@@ -20,6 +20,7 @@ EFFECTS: dict[str, str] = {
     "task-status": "task:tell_status",
     "cancel-rivals": "task:cancel_rivals",
     "accept-parent": "work:accept_parent",
+    "open-verification": "work:open_verification",
     "cancel-work": "work:cancel_work",
     "ask-placer": "task:ask_placer",
     "answer-question": "task:answer_question",

@@ -54,6 +54,11 @@ class GuardedStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
+    @property
+    def plain(self) -> Store:
+        """The store beneath: what the gateway reads for itself nobody was shown."""
+        return self._store
+
     # Reads: what a known organisation is shown is kept, so that a recall finds it.
 
     async def read(self, type: str, id: str) -> Version | None:
@@ -211,10 +216,14 @@ class GuardedStore:
 
 
 async def lost_claim(store: Store, wanted: Json, current: Version | None) -> Issue | None:
-    """Tell who was first when a claim comes too late: the department, never the person (workflows §1.3)."""
+    """Tell who was first when a claim comes too late."""
     if wanted.get("status") != "accepted" or current is None or current.body is None:
         return None
-    task = decode_resource(current.body)
+    return await winner_of(store, decode_resource(current.body))
+
+
+async def winner_of(store: Store, task: Json) -> Issue | None:
+    """Tell who has a Task: the department, never the person (workflows §1.3); None when nobody has it."""
     if task.get("status") not in ("accepted", "in-progress", "on-hold", "completed"):
         return None
     from gateway.workflow.department import department_of

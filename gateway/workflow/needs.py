@@ -73,6 +73,13 @@ async def task_not_begun(move: Move) -> Issue | None:
     )
 
 
+async def second_person(move: Move) -> Issue | None:
+    """Reader and auditor are two (gateway/workflow/two_persons.py)."""
+    from gateway.workflow.two_persons import second_person as ask
+
+    return await ask(move)
+
+
 ISSUED = frozenset({"final", "amended", "corrected", "appended"})
 """States of a report that somebody may rely on."""
 
@@ -82,6 +89,7 @@ NEEDS: dict[str, Need] = {
     "output": output,
     "active-focus": active_focus,
     "task-not-begun": task_not_begun,
+    "second-person": second_person,
 }
 
 

@@ -43,7 +43,7 @@ async def route(move: Move) -> None:
     if await coordination_task(draft, move.reference) is not None or _is_reported(draft, move.reference):
         return
     found = await route_for(draft, order, category, wanted)
-    place_task(draft, order, category, found, requester=await _requester(draft, order))
+    place_task(draft, order, category, found, requester=await requester_of(draft, order))
 
 
 def place_task(
@@ -102,7 +102,8 @@ def _is_reported(draft: Draft, order: str) -> bool:
     )
 
 
-async def _requester(draft: Draft, order: Json) -> Json:
+async def requester_of(draft: Draft, order: Json) -> Json:
+    """Return who asks for the work: the placing organisation, else the order's requester, else the caller by name."""
     placer = await placer_of(draft, order)
     if placer is not None:
         return {"reference": placer}
@@ -190,7 +191,7 @@ async def revoke(move: Move) -> None:
 
 
 def _is_claimed_elsewhere(task: Json) -> bool:
-    return "request-claimed" in codes_of(task.get("statusReason"))
+    return bool({"request-claimed", "released"} & set(codes_of(task.get("statusReason"))))
 
 
 async def complete(move: Move) -> None:

@@ -85,6 +85,8 @@ async def report(move: Move) -> None:
     draft, resource = move.draft, move.current
     if not move.is_new and move.was == move.now and move.now not in ISSUED:
         return
+    if move.is_new and move.now in ("registered", "cancelled", "unknown"):
+        return
     found = _orders(resource, "basedOn")
     receivers: list[str] = []
     for reference in found:
@@ -111,6 +113,7 @@ async def _report_task(move: Move, task: Json) -> None:
         return
     if move.now in ("partial", "preliminary"):
         await _advance(move, task, "draft", is_readable=False)
+        await _note_draft(move, task)
         return
     if move.now not in ISSUED:
         return
@@ -140,6 +143,19 @@ async def _report_task(move: Move, task: Json) -> None:
     if issued is not None:
         done["businessStatus"] = phase(draft.packs, issued)
     await draft.put(done)
+
+
+async def _note_draft(move: Move, task: Json) -> None:
+    """The reading that somebody claimed has its draft now: it is under way, and the draft goes with it."""
+    for work in await open_work(move.draft, f"Task/{task['id']}", "read-report"):
+        if work["status"] not in ("accepted", "in-progress"):
+            continue
+        known = {reference_of(row.get("valueReference")) for row in work.get("output") or ()}
+        changed = {**work, "status": "in-progress"}
+        if move.reference not in known:
+            changed["output"] = [*(work.get("output") or ()), report_input(move.reference, "draft")]
+        if changed != work:
+            await move.draft.put(changed)
 
 
 async def _close_work(move: Move, work: Json) -> None:

@@ -1,5 +1,6 @@
 """Work tasks below a coordination Task: reading and verifying a report (workflows §1.2)."""
 
+from gateway.search.parse import parse
 from gateway.workflow.coordination import (
     OPEN,
     STATUS_REASON,
@@ -12,6 +13,7 @@ from gateway.workflow.coordination import (
 )
 from gateway.workflow.draft import Draft, Move, reference_of
 from gateway.workflow.guarded import StepFirst
+from gateway.workflow.needs import ISSUED
 from gateway.workflow.phases import is_later, phase, phase_at, phase_of
 from terminology.fhirjson import Json
 
@@ -75,6 +77,33 @@ async def open_work(draft: Draft, parent: str, *codes: str) -> list[Json]:
             if parent in above and wanted & own and resource.get("status") in OPEN:
                 found.append(resource)
     return found
+
+
+async def done_readings(draft: Draft, parent: str) -> list[Json]:
+    """Return the reading Tasks below a coordination Task that somebody took."""
+    params = [("part-of", parent), ("code", f"{TASK_CODE}|read-report"), ("_count", "20")]
+    params.append(("status", "in-progress,on-hold,completed"))
+    page = await draft.store.search(parse("Task", params, strict=True, parameters=draft.store.parameters))
+    return [task for row in page.matches if (task := await draft.read(f"Task/{row.id}")) is not None]
+
+
+async def open_verification(move: Move) -> None:
+    """A reading that is completed with a draft goes to an auditor, unless the report is issued already."""
+    if move.kind != "read-report":
+        return
+    report = next(
+        (
+            reference_of(row.get("valueReference"))
+            for row in move.current.get("output") or ()
+            if reference_of(row.get("valueReference")).startswith("DiagnosticReport/")
+        ),
+        "",
+    )
+    parent, found = await _parent(move), await move.draft.read(report) if report else None
+    if parent is None or parent.get("status") not in OPEN or (found or {}).get("status") in ISSUED:
+        return
+    if not await open_work(move.draft, f"Task/{parent['id']}", "verify-report"):
+        move.draft.create(work_task(move.draft, parent, "verify-report", report=report or None))
 
 
 async def ensure_reading(draft: Draft, parent: Json) -> None:

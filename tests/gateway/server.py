@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,17 +21,20 @@ from gateway.workflow.desk import Desk
 from gateway.workflow.guarded import GuardedStore
 from gateway.workflow.packs import PackShelf
 from gateway.workflow.sender import Senders
+from gateway.workflow.signer import LocalSigner
 from terminology.fhirjson import Json
 
 T = TypeVar("T")
 BASE = "http://test/fhir"
 CHINA = timezone(timedelta(hours=8))
+# One key for all servers of a run: making one takes half a second.
+SIGNER = LocalSigner(Path(tempfile.mkdtemp(prefix="hutong-keys-")))
 
 
 def guarded(store: Store, packs: Path | None = None, *, clock: Callable[[], datetime]) -> tuple[Store, Desk]:
     """The store with its state machines, as `gateway/app.py` builds it."""
     found = GuardedStore(store, PackShelf(packs), clock=clock, new_id=new_id)
-    return found, Desk(found, ActorHeaders(), clock, Senders(found, clock=clock, new_id=new_id))
+    return found, Desk(found, ActorHeaders(), clock, Senders(found, clock=clock, new_id=new_id), SIGNER)
 
 
 class Server:

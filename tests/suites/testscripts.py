@@ -45,7 +45,7 @@ def scripts() -> list[Path]:
 
 
 def play(path: Path) -> list[Result]:
-    server = Server(MemoryStore())
+    server = Server(MemoryStore(), workflow=True)
     # The crucible scripts read a Patient that the test system has from the beginning.
     server.request(
         "PUT",
