@@ -91,24 +91,26 @@ class Languages:
         return iter(self.entries)
 
     def as_parameter(self) -> str:
-        """Write them as a displayLanguage parameter takes them: "en,it;q=0.8"."""
-        shown = (entry for entry in self.entries if not entry.is_implied)
-        return ",".join(
-            entry.tag if entry.weight == 1 else f"{entry.tag};q={entry.weight:g}" for entry in shown
-        )
+        """Write them as a displayLanguage parameter takes them: "en,it", or with weights as in a header: "en, it; q=0.8"."""
+        shown = [entry for entry in self.entries if not entry.is_implied]
+        if all(entry.weight == 1 for entry in shown):
+            return ",".join(entry.tag for entry in shown)
+        return ", ".join(_weighted(entry) for entry in shown)
 
     def as_text(self) -> str:
         """Write them for people, without the wildcard: "en, it; q=0.8"."""
         shown = (entry for entry in self.entries if not entry.is_implied and entry.tag != "*")
-        return ", ".join(
-            entry.tag if entry.weight == 1 else f"{entry.tag}; q={entry.weight:g}" for entry in shown
-        )
+        return ", ".join(_weighted(entry) for entry in shown)
 
     def match(self, stated: Language | None, default: Language | None = None) -> bool:
         """Say whether a text of a stated language is wanted; one without a language always is."""
         if stated is None or (default is not None and stated.language == default.language):
             return True
         return any(entry.weight > 0 and entry.matches(stated) for entry in self.entries)
+
+
+def _weighted(entry: Language) -> str:
+    return entry.tag if entry.weight == 1 else f"{entry.tag}; q={entry.weight:g}"
 
 
 def parse_header(text: str, *, with_rest: bool) -> Languages:

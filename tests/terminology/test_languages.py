@@ -20,7 +20,7 @@ def test_what_is_no_tag_is_refused(tag):
 def test_a_header_is_sorted_by_weight():
     languages = parse_header("en;q=0.5, zh-CN, *;q=0.1", with_rest=False)
     assert [entry.tag for entry in languages] == ["zh-CN", "en", "*"]
-    assert languages.as_parameter() == "zh-CN,en;q=0.5,*;q=0.1"
+    assert languages.as_parameter() == "zh-CN, en; q=0.5, *; q=0.1"
 
 
 def test_other_languages_come_last_unless_they_are_excluded():
