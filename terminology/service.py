@@ -10,12 +10,14 @@ from terminology.closure import Closures
 from terminology.code_system import CodeSystem
 from terminology.concept_map import translate
 from terminology.expand import expand
+from terminology.expansion import evaluate
 from terminology.fhirjson import Json
 from terminology.find_matches import find_matches
 from terminology.inputs import Inputs
 from terminology.issues import InvalidInput, Language
 from terminology.library import KINDS, Library
 from terminology.lookup import lookup
+from terminology.members import Members
 from terminology.memory import ConceptIndex, MemoryCodeSystem
 from terminology.options import read_options
 from terminology.outcome import TerminologyProblem
@@ -62,6 +64,15 @@ class Terminology:
                 raise InvalidInput("HT-TX-08", name=name)
         scope = self._scope(inputs, call, is_validating=False)
         return expand(scope, self._value_set(scope, inputs, call, is_validating=False))
+
+    def members(self, parameters: Json, call: Call = Call()) -> Members:
+        """Return the members of a value set as data: what `expand` would list, nothing rendered, of any number."""
+        inputs = Inputs.of("ValueSet/$expand", parameters)
+        scope = self._scope(inputs, call, is_validating=False)
+        value_set = self._value_set(scope, inputs, call, is_validating=False)
+        scope.options.see_value_set(value_set)
+        scope.require_supplements(value_set)
+        return evaluate(scope, value_set, scope.options.filter)
 
     def validate_code_in_value_set(self, parameters: Json, call: Call = Call()) -> Json:
         inputs = Inputs.of("ValueSet/$validate-code", parameters)

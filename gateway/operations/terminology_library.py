@@ -7,27 +7,22 @@ commit in this process, and other processes' writes are looked for once a second
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from conformance import profiles
 from gateway.store.protocol import Commit, Delete, Store, Version
-from terminology.code_system import Filter
 from terminology.concept_map_index import read_map
 from terminology.fhir_core import FhirCore
 from terminology.fhirjson import Json, decode_resource
 from terminology.grammars import GrammarLibrary
-from terminology.issues import InvalidInput, NotFound
+from terminology.issues import InvalidInput
 from terminology.library import KINDS, Libraries, Library, ResourceLibrary
-from terminology.outcome import TerminologyProblem
-from terminology.service import Call, Terminology
+from terminology.service import Terminology
 from terminology.shapes import check_shape
 
 SECONDS = 1.0
-MAX_SEARCHED = 20_000
-"""Codes that a search with `:in` may expand to."""
-
 log = logging.getLogger("gateway.terminology")
 
 
@@ -105,48 +100,9 @@ class TerminologyLibrary:
             return
         self.stored.put(resource)
 
-    def expand(self, value_set: str) -> list[tuple[str, str]]:
-        """Return the (system, code) pairs of a value set by URL or `ValueSet/id`, for `:in` and `:not-in`.
-
-        Raises a FhirError when it is unknown or too large.
-        """
-        inputs: Json = {"name": "url", "valueUri": value_set}
-        if ":" not in value_set:
-            resource = self.stored.by_id("ValueSet", value_set.rpartition("/")[2])
-            if resource is None:
-                raise NotFound("HT-REST-01", type="ValueSet", id=value_set.rpartition("/")[2])
-            inputs = {"name": "valueSet", "resource": resource}
-        try:
-            answer = self.terminology.expand(
-                {"resourceType": "Parameters", "parameter": [inputs]}, Call(limit=MAX_SEARCHED)
-            )
-        except TerminologyProblem as problem:
-            raise InvalidInput("HT-TX-20", value_set=value_set, reason=str(problem)) from None
-        return [
-            (row.get("system", ""), row["code"]) for row in _flat(answer["expansion"].get("contains") or ())
-        ]
-
-    def below(self, system: str, code: str) -> list[str]:
-        """Return the codes that `code` subsumes, itself included; itself alone when the code system is unknown."""
-        provider = self.terminology.library.code_system(system, None)
-        at = provider.locate(code) if provider is not None else None
-        if provider is None or at is None:
-            return [code]
-        return [provider.code(found) for found in provider.select(Filter("concept", "is-a", code))]
-
-    def above(self, system: str, code: str) -> list[str]:
-        """Return the codes that subsume `code`, itself included."""
-        provider = self.terminology.library.code_system(system, None)
-        at = provider.locate(code) if provider is not None else None
-        if provider is None or at is None:
-            return [code]
-        found, front = [at], [at]
-        while front:
-            front = [
-                parent for ordinal in front for parent in provider.parents(ordinal) if parent not in found
-            ]
-            found += front
-        return [provider.code(ordinal) for ordinal in found]
+    def held(self, kind: str, identity: str) -> Json | None:
+        """Return a stored or shipped resource by its id."""
+        return self.stored.by_id(kind, identity) or self.shipped(kind, identity)
 
     def shipped(self, kind: str, identity: str) -> Json | None:
         """Return a resource of the county profiles or one that FHIR itself defines, by its id."""
@@ -160,13 +116,6 @@ def _read(kind: str, body: bytes) -> Json:
     resource = decode_resource(body)
     check_shape(resource, "stored")
     return resource
-
-
-def _flat(rows: Iterable[Json]) -> Iterator[Json]:
-    for row in rows:
-        if "code" in row and not row.get("abstract"):
-            yield row
-        yield from _flat(row.get("contains") or ())
 
 
 class NoticingStore:

@@ -3,12 +3,13 @@
 https://hl7.org/fhir/R4/search.html#modifiers
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from terminology.fhirjson import Json
-from terminology.issues import FhirError, InvalidInput
-from terminology.service import Call, Terminology
+from terminology.issues import FhirError, InvalidInput, TooCostly
+from terminology.members import Members
+from terminology.service import Terminology
 
 MAX_CODES = 10_000
 
@@ -19,6 +20,9 @@ class Library(Protocol):
     @property
     def terminology(self) -> Terminology: ...
 
+    def held(self, kind: str, identity: str) -> Json | None:
+        """Return a resource by its id."""
+
 
 class Codes:
     """Value sets and hierarchies as lists of codes."""
@@ -26,9 +30,28 @@ class Codes:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    def expand(self, value_set: str) -> Sequence[tuple[str, str]]:
-        """Return the (system, code) pairs of a value set by its URL; raises InvalidInput when it cannot be expanded."""
-        return self._expand({"name": "url", "valueUri": value_set}, value_set)
+    def expand(self, value_set: str) -> Sequence[tuple[str, str | None]]:
+        """Return the (system, code) pairs of a value set by URL or `ValueSet/id`; code None: every code of a large system.
+
+        Raises InvalidInput when it cannot be expanded.
+        """
+        given: Json = {"name": "url", "valueUri": value_set}
+        if ":" not in value_set:
+            held = self._library.held("ValueSet", value_set.removeprefix("ValueSet/"))
+            given = {"name": "valueSet", "resource": held} if held is not None else given
+        members = self._members(given, value_set)
+        found: dict[tuple[str, str | None], None] = {}
+        for run in members.runs:
+            system = run.system
+            if len(run.ordinals) == len(system) > MAX_CODES:
+                found[system.url, None] = None
+                continue
+            if len(run.ordinals) > MAX_CODES:
+                raise TooCostly("HT-SEARCH-22", name=":in", count=len(run.ordinals), most=MAX_CODES)
+            for ordinal in run.ordinals:
+                if not system.is_abstract(ordinal):
+                    found[system.url, system.code(ordinal)] = None
+        return list(found)
 
     def below(self, system: str, code: str) -> Sequence[str]:
         """Return the codes that `code` subsumes, itself included."""
@@ -45,21 +68,15 @@ class Codes:
             "status": "active",
             "compose": {"include": [{"system": system, "filter": [row]}]},
         }
-        pairs = self._expand({"name": "valueSet", "resource": value_set}, f"{system}|{code}")
-        return [found for _, found in pairs]
+        members = self._members({"name": "valueSet", "resource": value_set}, f"{system}|{code}")
+        if len(members) > MAX_CODES:
+            raise TooCostly("HT-SEARCH-22", name=f"{system}|{code}", count=len(members), most=MAX_CODES)
+        return [member.code for member in members if not member.system.is_abstract(member.ordinal)]
 
-    def _expand(self, given: Json, shown: str) -> Sequence[tuple[str, str]]:
+    def _members(self, given: Json, shown: str) -> Members:
         parameters: Json = {"resourceType": "Parameters", "parameter": [given]}
         try:
-            answer = self._library.terminology.expand(parameters, Call(limit=MAX_CODES))
+            return self._library.terminology.members(parameters)
         except FhirError as error:
             detail = error.issues[0].text("en") if error.issues else str(error)
             raise InvalidInput("HT-SEARCH-41", value=shown[:200], detail=detail[:300]) from error
-        return list(dict.fromkeys(_flat(answer.get("expansion", {}).get("contains", ()))))
-
-
-def _flat(rows: Iterable[Json]) -> Iterable[tuple[str, str]]:
-    for row in rows:
-        if not row.get("abstract") and "code" in row:
-            yield row.get("system", ""), row["code"]
-        yield from _flat(row.get("contains", ()))

@@ -201,7 +201,10 @@ class Criteria:
             raise InvalidInput("HT-SEARCH-23", name=name, modifier=modifier)
         pairs: list[tuple[str | None, str | None]]
         if modifier == "in":
-            pairs = [(system, fold(code)) for system, code in self.terminology.expand(unescape(value))]
+            pairs = [
+                (system, fold(code) if code is not None else None)
+                for system, code in self.terminology.expand(unescape(value))
+            ]
         else:
             system, code = token.pair(name, value)
             raw = unescape(split(value, "|")[-1])

@@ -30,8 +30,8 @@ CURSOR = "_cursor"
 class Terminology(Protocol):
     """What `:in`, `:not-in`, `:above` and `:below` ask. Unknown value sets raise a FhirError."""
 
-    def expand(self, value_set: str) -> Sequence[tuple[str, str]]:
-        """Return the (system, code) pairs of a value set by URL or `ValueSet/id`."""
+    def expand(self, value_set: str) -> Sequence[tuple[str, str | None]]:
+        """Return the (system, code) pairs of a value set by URL or `ValueSet/id`; code None: every code of the system."""
 
     def below(self, system: str, code: str) -> Sequence[str]:
         """Return the codes that `code` subsumes, itself included."""

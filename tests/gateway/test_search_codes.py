@@ -59,6 +59,8 @@ def server() -> Iterator[Any]:
         (f"code:below={ICD}%7CE11", ["E11", "E11-9"]),
         (f"code:above={ICD}%7CE11.9", ["E11", "E11-9"]),
         (f"code:above={ICD}%7CI10", ["I10"]),
+        ("code:in=ValueSet/vs", ["E11", "I10"]),
+        ("code:not-in=ValueSet/vs", ["E11-9"]),
     ],
 )
 def test_codes_of_the_server(server: Any, query: str, ids: list[str]) -> None:
@@ -71,3 +73,23 @@ def test_an_unknown_value_set_is_named(server: Any) -> None:
     answer = server.request("GET", "Condition?code:in=http://example.org/none")
     assert answer.status_code == 400
     assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "HT-SEARCH-41"
+
+
+def test_a_value_set_of_all_codes_of_a_large_system_needs_no_list(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.search.codes.MAX_CODES", 2)
+    everything = {
+        "resourceType": "ValueSet",
+        "id": "all",
+        "url": "http://example.org/all",
+        "status": "active",
+        "compose": {"include": [{"system": ICD}]},
+    }
+    assert server.request("PUT", "ValueSet/all", everything).status_code == 201
+    answer = server.request("GET", "Condition?code:in=http://example.org/all")
+    assert answer.json()["total"] == 3
+    monkeypatch.setattr("gateway.search.codes.MAX_CODES", 1)
+    answer = server.request("GET", "Condition?code:below=" + ICD + "%7CE11")
+    assert answer.status_code == 422
+    assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "HT-SEARCH-22"
