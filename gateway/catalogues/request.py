@@ -13,6 +13,7 @@ MAX_UPLOAD = 64 * 1024 * 1024
 MAX_BODY = 1024 * 1024
 MAX_ROWS = 1_000
 CSV = "text/csv; charset=utf-8"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 EXTENSIONS = {
     "text/csv": "csv",
     "text/tab-separated-values": "tsv",
@@ -24,7 +25,7 @@ EXTENSIONS = {
     "text/xml": "xml",
     "application/zip": "zip",
     "application/gzip": "tgz",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    XLSX: "xlsx",
 }
 
 

@@ -18,7 +18,8 @@ from gateway.settings import load_settings
 from gateway.workbench.desk import Desk
 from gateway.workbench.projects import Project
 from gateway.workbench.state import NAMES
-from terminology.issues import Unavailable
+from terminology.fhirjson import encode_pretty
+from terminology.issues import InvalidInput, Unavailable
 
 Member = Annotated[str, typer.Argument(help=say("成员单位代号。", "The member unit."))]
 Domain = Annotated[
@@ -60,16 +61,20 @@ Relationship = Annotated[
     str,
     typer.Option(
         help=say(
-            "关系：equivalent wider narrower inexact relatedto。",
-            "Relationship: equivalent wider narrower inexact relatedto.",
+            "关系：equivalent equal broader narrower inexact relatedto。",
+            "Relationship of the target: equivalent equal broader narrower inexact relatedto.",
         )
     ),
 ]
 Note = Annotated[str | None, typer.Option(help=say("说明。", "A note."))]
 Count = Annotated[int, typer.Option(help=say("最多几行。", "How many rows at most."))]
 Format = Annotated[
-    str, typer.Option(help=say("导出格式：csv 或 json（ConceptMap）。", "Format: csv or json (ConceptMap)."))
+    str,
+    typer.Option(
+        help=say("导出格式：csv、xlsx 或 json（ConceptMap）。", "Format: csv, xlsx or json (ConceptMap).")
+    ),
 ]
+Output = Annotated[Path | None, typer.Option(help=say("写入此文件。", "Write to this file."))]
 Stateful = Annotated[str | None, typer.Option(help=say("只看此状态。", "Only this state."))]
 
 
@@ -295,11 +300,27 @@ def carry_over(
 
 
 def export(
-    member: Member, domain: Domain, format: Format = "csv", data: Data = None, config: Config = None
+    member: Member,
+    domain: Domain,
+    format: Format = "csv",
+    output: Output = None,
+    data: Data = None,
+    config: Config = None,
 ) -> int:
     desk = _desk(data, config)
     project = desk.projects.get(member, domain)
-    if format == "json":
+    if format == "xlsx":
+        if output is None:
+            raise InvalidInput("HT-CLI-19", detail="--format xlsx --output FILE.xlsx", command="codes export")
+        output.write_bytes(desk.export_xlsx(project))
+    elif format not in ("csv", "json"):
+        raise InvalidInput("HT-CLI-19", detail=f"--format {format}: csv json xlsx", command="codes export")
+    elif output is not None:
+        found = (
+            encode_pretty(desk.concept_map(project)) if format == "json" else desk.export(project).encode()
+        )
+        output.write_bytes(found)
+    elif format == "json":
         print_json(desk.concept_map(project))
     else:
         print(desk.export(project), end="")

@@ -1,7 +1,5 @@
-"""A mapping project as an immutable ConceptMap, and as a table for people."""
+"""A mapping project as an immutable ConceptMap."""
 
-import csv
-import io
 from collections.abc import Callable
 
 from gateway.workbench.projects import LocalRow, Project
@@ -56,41 +54,3 @@ def to_concept_map(
         if elements
         else [],
     }
-
-
-HEADINGS = (
-    "local_code",
-    "local_name",
-    "strength",
-    "maker",
-    "state",
-    "target_code",
-    "target_name",
-    "relationship",
-    "reviewer",
-    "note",
-)
-
-
-def to_csv(rows: list[LocalRow], display: Callable[[str], str | None]) -> str:
-    """Return all rows with their state, for a spreadsheet."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(HEADINGS)
-    for row in rows:
-        name = display(row.target) if row.target else ""
-        writer.writerow(
-            [
-                row.local.code,
-                row.local.name,
-                row.local.strength,
-                row.local.maker,
-                row.state,
-                row.target or "",
-                name or "",
-                row.relationship or "",
-                row.reviewer or "",
-                row.note or "",
-            ]
-        )
-    return out.getvalue()

@@ -1,13 +1,14 @@
 """What people do at the workbench: import a table, look at suggestions, accept, review, export, publish."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import lru_cache
 
 from gateway.catalogues.authoring import Catalogues, PublishedVersion
-from gateway.workbench.concept_map import to_concept_map, to_csv
+from gateway.workbench.concept_map import to_concept_map
 from gateway.workbench.projects import LocalRow, Project, Projects
+from gateway.workbench.sheet import lines, to_csv, to_xlsx
 from terminology.catalogue.row import Row, Table
 from terminology.fhirjson import Json
 from terminology.issues import BusinessRule, FhirError, InvalidInput
@@ -155,8 +156,16 @@ class Desk:
         return self.projects.carry_over(project, version.number, verdict, who=who)
 
     def export(self, project: Project) -> str:
-        """Return all rows with state and target as CSV."""
-        return to_csv(self.projects.rows(project), self._display(project))
+        """Return all rows with state, target, authors and notes as CSV."""
+        return to_csv(self._lines(project))
+
+    def export_xlsx(self, project: Project) -> bytes:
+        """Return the same as a workbook; raises Unavailable HT-CAT-12 without the extra [xlsx]."""
+        return to_xlsx(self._lines(project), title=f"{project.member} {project.domain}")
+
+    def _lines(self, project: Project) -> Iterator[list[str]]:
+        authors = self.projects.authors(project)
+        return lines(self.projects.rows(project), self._display(project), authors)
 
     def concept_map(self, project: Project) -> Json:
         """Return the approved rows as the next ConceptMap; raises BusinessRule HT-CAT-58 when none is approved."""
@@ -214,4 +223,19 @@ class Desk:
             for row in rows
             if not row.is_inactive
         ]
-        return Suggester(project.domain, targets, self.projects.approved_pairs(project.domain))
+        return Suggester(
+            project.domain,
+            targets,
+            self.projects.approved_pairs(project.domain),
+            national=self._national(project),
+        )
+
+    def _national(self, project: Project) -> Callable[[str], str | None]:
+        """Return what the national maps say of a hospital's code, when the project aims at the system that they lead to."""
+        from terminology.tables.domain import domain_names, load_domain
+
+        if project.domain in domain_names():
+            domain = load_domain(project.domain)
+            if domain.is_icd and domain.system == self.catalogues.get(project.catalogue).url:
+                return domain.by_code
+        return lambda _: None

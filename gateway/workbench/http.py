@@ -15,6 +15,7 @@ from gateway.catalogues.request import (
     MAX_BODY,
     MAX_ROWS,
     MAX_UPLOAD,
+    XLSX,
     choice,
     count_of,
     flag,
@@ -120,11 +121,13 @@ class CodeRoutes(Part):
                 steps = desk.projects.steps(project, request.param("code"), count_of(request))
                 return json_reply({"audit": steps})
             case ["export"]:
-                if choice(request, "format", ("csv", "json"), "csv") == "json":
+                format = choice(request, "format", ("csv", "json", "xlsx"), "csv")
+                if format == "json":
                     return 200, encode(desk.concept_map(project)), {"Content-Type": FHIR_JSON}
-                name = f'attachment; filename="{project.member}-{project.domain}.csv"'
-                headers = {"Content-Type": CSV, "Content-Disposition": name}
-                return 200, desk.export(project).encode(), headers
+                name = f'attachment; filename="{project.member}-{project.domain}.{format}"'
+                headers = {"Content-Type": CSV if format == "csv" else XLSX, "Content-Disposition": name}
+                content = desk.export(project).encode() if format == "csv" else desk.export_xlsx(project)
+                return 200, content, headers
             case ["publications", version]:
                 concept_map = desk.projects.publication(project, version)
                 if concept_map is None:

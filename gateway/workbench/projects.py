@@ -14,6 +14,7 @@ from gateway.workbench.state import (
     Proposal,
     State,
     check_reviewer,
+    relationship_of,
     state_after,
 )
 from terminology.catalogue.row import Row
@@ -184,7 +185,7 @@ class Projects:
 
         Raises InvalidInput HT-CAT-54 for an unknown relationship, BusinessRule HT-CAT-55 when the row is closed.
         """
-        relationship = "unmatched" if target is None else relationship
+        relationship = relationship_of(relationship, target)
         if relationship not in RELATIONSHIPS or (relationship == "unmatched") != (target is None):
             raise InvalidInput("HT-CAT-54", value=relationship, allowed=", ".join(RELATIONSHIPS))
         row = self.row(project, code)
@@ -206,6 +207,9 @@ class Projects:
                 target if state == "submitted" else None,
                 relationship if state == "submitted" else None,
             )
+            if state == "submitted":
+                notes = dict.fromkeys(proposal.note for proposal in latest.values() if proposal.note)
+                self._note(project, code, "; ".join(notes) or None)
         return state
 
     def proposals(self, project: Project, code: str) -> list[Proposal]:
@@ -225,9 +229,11 @@ class Projects:
         check_reviewer(code, row.state, self._authors(project, code), who, wanted=wanted)
         with self._step(project, code, who, wanted, {"note": note}):
             self._db.execute(
-                "update local_row set state=?, reviewer=?, note=coalesce(?, note) where project=? and code=?",
-                (wanted, who, note, project.id, code),
+                "update local_row set state=?, reviewer=? where project=? and code=?",
+                (wanted, who, project.id, code),
             )
+            if note:
+                self._note(project, code, f"{row.note}; {note}" if row.note else note)
         return wanted
 
     def reconcile(
@@ -243,7 +249,9 @@ class Projects:
         """Decide a conflict of two blind authors; a third person's word counts as approved."""
         row = self.row(project, code)
         check_reviewer(code, row.state, self._authors(project, code), who, wanted="submitted")
-        relationship = "unmatched" if target is None else relationship
+        relationship = relationship_of(relationship, target)
+        if relationship not in RELATIONSHIPS or (relationship == "unmatched") != (target is None):
+            raise InvalidInput("HT-CAT-54", value=relationship, allowed=", ".join(RELATIONSHIPS))
         with self._step(
             project, code, who, "reconcile", {"target": target, "relationship": relationship, "note": note}
         ):
@@ -325,13 +333,32 @@ class Projects:
     def steps(self, project: Project, code: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
         """Return who did what, newest first."""
         rows = self._db.execute(
-            "select code, at, who, action, detail from step where project=?1 and (?2 is null or code=?2) order by number desc limit ?3",
+            "select step.code, at, who, action, detail, state from step"
+            " left join local_row on local_row.project=step.project and local_row.code=step.code"
+            " where step.project=?1 and (?2 is null or step.code=?2) order by number desc limit ?3",
             (project.id, code, limit),
         )
+        # Who maps blind must not see what the other one said.
         return [
-            {"code": code, "at": at, "who": who, "action": action, **decode(detail)}
-            for code, at, who, action, detail in rows
+            {"code": code, "at": at, "who": who, "action": action}
+            | ({} if project.is_blind and state == "draft" else decode(detail))
+            for code, at, who, action, detail, state in rows
         ]
+
+    def _note(self, project: Project, code: str, note: str | None) -> None:
+        self._db.execute("update local_row set note=? where project=? and code=?", (note, project.id, code))
+
+    def authors(self, project: Project) -> dict[str, list[str]]:
+        """Return who proposed for each local code; of a blind project only where both have."""
+        rows = self._db.execute(
+            "select proposal.code, author from proposal join local_row using(project, code)"
+            " where project=? and state<>'draft' group by proposal.code, author order by min(number)",
+            (project.id,),
+        )
+        found: dict[str, list[str]] = {}
+        for code, author in rows:
+            found.setdefault(code, []).append(author)
+        return found
 
     def _authors(self, project: Project, code: str) -> frozenset[str]:
         return frozenset(proposal.author for proposal in self.proposals(project, code))

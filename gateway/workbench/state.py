@@ -18,6 +18,13 @@ OPEN_TO_PROPOSALS: frozenset[State] = frozenset(("unmapped", "draft", "rejected"
 RELATIONSHIPS = ("equivalent", "equal", "wider", "narrower", "inexact", "relatedto", "unmatched")
 
 
+# What people call them: of the target, as seen from the local code (R4's words); R5 turns the sentence round.
+SPOKEN = {
+    "broader": "wider", "source-is-narrower-than-target": "wider", "source-is-broader-than-target": "narrower",
+    "related-to": "relatedto", "not-related-to": "unmatched", "no-target": "unmatched", "none": "unmatched",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What one author says: a target code, or none with relationship unmatched (无对应)."""
@@ -41,6 +48,11 @@ def state_after(proposals: tuple[Proposal, ...], *, is_blind: bool) -> State:
         if (first.target, first.relationship) == (second.target, second.relationship)
         else "conflict"
     )
+
+
+def relationship_of(given: str, target: str | None) -> str:
+    """Return the ConceptMap.equivalence of what was said; without a target it is unmatched."""
+    return "unmatched" if target is None else SPOKEN.get(given, given)
 
 
 def check_reviewer(code: str, state: State, authors: frozenset[str], who: str, *, wanted: State) -> None:

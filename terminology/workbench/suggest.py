@@ -5,7 +5,7 @@ and only then likeness. A strength, form, side or type that contradicts vetoes: 
 reason and can never be accepted in bulk. Nothing is ever accepted by itself (docs/terminology/mapping.md).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from terminology.workbench import drug_name
@@ -41,7 +41,7 @@ class Local:
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """`confidence` 0…1; `relationship` as ConceptMap.equivalence; `reasons` and `vetoes` are stable words
-    ("alias", "same-code", "same-name", "generic", "form", "strength", "likeness", "side" …)."""
+    ("alias", "same-code", "national-map", "same-name", "generic", "form", "strength", "likeness", "side" …)."""
 
     target: Target
     confidence: float
@@ -66,10 +66,17 @@ class Suggester:
     """Suggestions for the codes of one domain ("diagnosis", "drug", "lab-item", "exam-item", "procedure")."""
 
     def __init__(
-        self, domain: str, targets: Sequence[Target], approved: Iterable[tuple[Local, str]] = ()
+        self,
+        domain: str,
+        targets: Sequence[Target],
+        approved: Iterable[tuple[Local, str]] = (),
+        *,
+        national: Callable[[str], str | None] = lambda _: None,
     ) -> None:
-        """`approved`: (local row, target code) pairs of earlier, approved mappings of any member."""
+        """`approved`: (local row, target code) pairs of earlier, approved mappings of any member. `national`: the target
+        that a published map gives a hospital's code, such as 国临版 → 医保版 ICD-10."""
         self.domain = domain
+        self._national = national
         self._targets = targets
         self._is_drug = domain in DRUG_DOMAINS
         self._by_code = {target.code: number for number, target in enumerate(targets)}
@@ -99,8 +106,9 @@ class Suggester:
         """Return up to `limit` suggestions, the likeliest first, vetoed ones after all others."""
         numbers = dict.fromkeys(self._aliases.get(self._alias(local), ()))
         numbers |= dict.fromkeys(self._by_name.get(normalise(local.name), ()))
-        if local.code in self._by_code:
-            numbers[self._by_code[local.code]] = None
+        for code in (local.code, self._national(local.code)):
+            if code in self._by_code:
+                numbers[self._by_code[code]] = None
         found = dict(self._candidates.find(self._stem(local.name, local.strength), CONSIDERED))
         best = max(found.values(), default=1.0)
         suggestions = []
@@ -130,6 +138,8 @@ class Suggester:
         )
         if local.code == target.code and not score.vetoes and score.value >= 0.4:
             return _Score(max(score.value, 0.97), "equivalent", ("same-code", *score.reasons))
+        if self._national(local.code) == target.code and not score.vetoes and score.value >= 0.4:
+            return _Score(max(score.value, 0.96), "equivalent", ("national-map", *score.reasons))
         return score
 
     def _vetoes(self, local: Local, target: Target) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`/catalogues` and `/codes` as clients see them: uploads with reports, two persons, published maps at work."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import pytest
 
 from conformance.recognition import load_packs
 from gateway.app import Gateway
@@ -474,6 +476,55 @@ class TestItems:
 
 
 class TestCodes:
+    def test_blind_authors_see_nothing_of_each_other(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+                place = "/codes/h1/diagnosis"
+                await client.post(f"{place}?catalogue=dx&blind=true", LOCAL, status=201)
+                proposal = {"code": "A1", "target": "I10", "relationship": "broader", "note": "秘密"}
+                assert (await client.post(f"{place}/propose", proposal))["state"] == "draft"
+                for path in ("row?code=A1", "rows", "audit", "tasks", "export", "suggestions?code=A1"):
+                    seen = str(await client.get(f"{place}/{path}"))
+                    assert "秘密" not in seen, path
+                    assert "甲" not in seen or path == "audit", path
+                assert (await client.post(f"{place}/propose", {**proposal, "note": "同"}, who="乙"))[
+                    "state"
+                ] == "submitted"
+                assert "秘密" in str(await client.get(f"{place}/audit"))
+                row = await client.get(f"{place}/row?code=A1")
+                assert (row["relationship"], [one["author"] for one in row["proposals"]]) == (
+                    "wider",
+                    ["甲", "乙"],
+                )
+
+        run(main())
+
+    def test_the_export_is_a_workbook_with_authors_and_notes(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            openpyxl = pytest.importorskip("openpyxl")
+            async with asking(tmp_path) as client:
+                await client.publish(FIRST)
+                place = "/codes/h1/diagnosis"
+                await client.post(f"{place}?catalogue=dx", "code,display\n001,=高血压病\n", status=201)
+                await client.post(f"{place}/propose", {"code": "001", "target": "I10", "note": "查过病历"})
+                await client.post(f"{place}/approve", {"note": "同意"}, who="乙")
+                answer = await client.http.get(f"{place}/export?format=xlsx")
+                assert answer.headers["content-type"].startswith("application/vnd.openxmlformats")
+                sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
+                head, row = ([cell.value for cell in line] for line in sheet.rows)
+                found = dict(zip(head, row, strict=True))
+                assert (found["local_code"], found["local_name"], found["target_code"]) == (
+                    "001",
+                    "=高血压病",
+                    "I10",
+                )
+                assert (found["authors"], found["reviewer"], found["note"]) == ("甲", "乙", "查过病历; 同意")
+                assert sheet["B2"].data_type == "s"
+                assert codes_of(await client.get(f"{place}/export?format=pdf", status=400)) == ["HT-CAT-62"]
+
+        run(main())
+
     def test_a_mapping_from_import_to_translation(self, tmp_path: Path) -> None:
         async def main() -> None:
             maps = ActiveMaps(shipped=None)

@@ -120,3 +120,12 @@ class TestAliases:
             Suggester("diagnosis", self.TARGETS).suggest(Local("x", "２型 糖尿病"))[0].relationship
             == "equivalent"
         )
+
+
+def test_a_national_map_of_hospital_codes_is_a_reason() -> None:
+    targets = [Target("I10.x00", "特发性（原发性）高血压"), Target("I10.x09", "高血压2级")]
+    suggester = Suggester("diagnosis", targets, national={"I10.x04": "I10.x09"}.get)
+    best = suggester.suggest(Local("I10.x04", "高血压病2级(高危)"))[0]
+    assert (best.target.code, best.reasons[0], best.confidence) == ("I10.x09", "national-map", 0.96)
+    other = suggester.suggest(Local("I10.x04", "骨折"))
+    assert not other or other[0].reasons[0] != "national-map"
