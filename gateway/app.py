@@ -14,6 +14,7 @@ from gateway.channels.http import Messages
 from gateway.channels.mllp import Limits, Mllp, tls_context
 from gateway.channels.part import Later, Part
 from gateway.channels.port import Port
+from gateway.channels.soap import Soap
 from gateway.conformance_api import ConformanceApi
 from gateway.front import App, Front
 from gateway.gate import Gate
@@ -22,11 +23,15 @@ from gateway.ingest.cda import Cda
 from gateway.ingest.dicom import Dicom
 from gateway.ingest.ecg import Ecg
 from gateway.ingest.hl7v2 import Hl7v2, Maps
+from gateway.ingest.hl7v3 import Hl7v3, Rhin
 from gateway.ingest.intake import Ask, Intake
+from gateway.ingest.json_body import JsonBody
 from gateway.ingest.kind import Kind
 from gateway.ingest.process import Check, Processor, Retry
 from gateway.ingest.sample import adopted
 from gateway.ingest.table import Table
+from gateway.ingest.xml import Xml
+from gateway.interactions.ask import Enquiry
 from gateway.journal import Journal
 from gateway.lock import DataLock
 from gateway.metrics import Metrics
@@ -149,7 +154,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         min_free_mib=settings.min_free_mib,
     )
     gate = build_gate(settings)
-    kinds = build_kinds(settings, maps, gate)
+    kinds = build_kinds(settings, maps, gate, store=store)
     retry = Retry(settings.retry_attempts, settings.retry_seconds)
     processor = Processor(
         kinds,
@@ -196,6 +201,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "fhir": fhir,
         "openapi.json": ApiDocs(fhir),
         "messages": Messages(intake, journal, gate=gate),
+        "soap": Soap(intake),
         "conformance": ConformanceApi(settings.data, clock=lambda: datetime.now(settings.zone)),
         "catalogues": Later(lambda: _catalogue_routes(office, store, calendar)),
         "codes": Later(lambda: _code_routes(office, published)),
@@ -297,8 +303,8 @@ def _packs(settings: Settings) -> "PackLibrary | None":
     return load_packs(settings.packs)
 
 
-def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None) -> dict[str, Kind]:
-    """Return the kinds of messages by the name of `POST /messages/{kind}`."""
+def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None, *, store: Store) -> dict[str, Kind]:
+    """Return the kinds of messages by the name of `POST /messages/{kind}`; `store` answers the queries of platforms."""
     hl7v2 = Hl7v2(
         maps,
         clock=lambda: datetime.now(settings.zone),
@@ -309,7 +315,24 @@ def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None) -> dic
     active = cast("ActiveMaps", maps)  # the active maps, or none that tests send
     ecg = {name: Ecg(active, name) for name in ("aecg", "scp", "ecg")}
     cda = Cda(active, fallback_charset=hl7v2.fallback)
-    return {"hl7v2": hl7v2, "astm": astm, "table": Table(active), "dicom": Dicom(active), "cda": cda, **ecg}
+    platform: Any = {
+        "clock": hl7v2.clock,
+        "ask": Enquiry(store, active),
+        "fallback_charset": hl7v2.fallback,
+        "gate": gate,
+    }
+    return {
+        "hl7v2": hl7v2,
+        "hl7v3": Hl7v3(active, **platform),
+        "rhin": Rhin(active, **platform),
+        "astm": astm,
+        "table": Table(active),
+        "json": JsonBody(active),
+        "xml": Xml(active, fallback_charset=hl7v2.fallback),
+        "dicom": Dicom(active),
+        "cda": cda,
+        **ecg,
+    }
 
 
 def resource_check(settings: Settings) -> Check | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mappings.ecg.formats import format_of as is_ecg
 from mappings.hl7v2 import parse
 from mappings.hl7v2.batch import is_batch, split
+from mappings.hl7v2.charset import decode as decode_text
 from mappings.language.active import ActiveMaps
 from mappings.language.compile import Map
 from mappings.language.result import Result
@@ -85,18 +86,40 @@ def _rows(body: bytes, asked: Preview) -> Iterator[Result]:
         yield result
 
 
+def _json(body: bytes, asked: Preview) -> Iterator[Result]:
+    """A vendor's body, its envelope taken off; objects line by line are rows."""
+    import msgspec
+
+    from mappings.json_bodies import read_body
+    from terminology.fhirjson import decode as decode_json
+
+    maps, text = asked.maps, decode_text(body)
+    try:
+        tree = decode_json(text.text.lstrip("\ufeff \t\r\n"))
+    except (msgspec.DecodeError, RecursionError):
+        yield from _rows(body, asked)
+        return
+    found = read_body(tree, maps, name=asked.map.name if asked.map is not None else "")
+    for item in found.items[: asked.limit]:
+        result = found.map.convert(item, maps.sender, maps.translator, explain=asked.explain)
+        result.codec, result.is_guessed = text.codec, text.is_guessed
+        result.issues = [*text.issues, *result.issues]
+        yield result
+
+
 def _xml(body: bytes, asked: Preview) -> Iterator[Result]:
-    from mappings.xml.parse import parse as parse_xml
+    from mappings.hl7v3.convert import convert_interaction
+    from mappings.hl7v3.envelope import read_interaction
 
     maps = asked.maps
-    message = parse_xml(body, fallback=maps.sender.fallback_charset)
-    if message.root.name == "ClinicalDocument" and asked.map is None:
+    found = read_interaction(body, fallback=maps.sender.fallback_charset)
+    if found.root.name == "ClinicalDocument" and asked.map is None:
         from mappings.cda.receive import received
 
-        yield received(message).convert(maps, explain=asked.explain)
+        yield received(found.message).convert(maps, explain=asked.explain)
         return
     name = asked.map.name if asked.map is not None else ""
-    yield maps.run_xml(message, name=name, explain=asked.explain)
+    yield convert_interaction(found, maps, name=name, explain=asked.explain)
 
 
 def _dicom(body: bytes, asked: Preview) -> Iterator[Result]:
@@ -129,9 +152,10 @@ READERS: dict[str, Read] = {
     "hl7v2": _messages,
     "astm": _records,
     "hl7v3": _xml,
+    "rhin": _xml,
     "cda": _xml,
     "xml": _xml,
-    "json": _rows,
+    "json": _json,
     "table": _rows,
     "dicom": _dicom,
     "ecg": _ecg,

@@ -103,6 +103,7 @@ class Messages(Part):
         if body is None and answer_now.later is not None:
             # Enhanced mode without accept acknowledgement: the application one is the answer.
             body = await answer_now.later
+            status = max(status, self._end(kept[0])) if kept else status
         elif answer_now.later is not None:
             cast(Any, answer_now.later).close()
         return (status, body, headers) if body else (202 if status == 200 else status, b"", headers)
@@ -147,6 +148,11 @@ class Messages(Part):
                 break
         await self.intake.replay(sorted(ids))
         return json_reply({"replayed": len(ids), "complete": before is None}, status=202)
+
+    def _end(self, id: int) -> int:
+        """Return the status of a message that was taken and then could not be processed."""
+        entry = self.journal.entry(id)
+        return 422 if entry is not None and entry.state == "parked" else 200
 
     def _entry(self, id: str) -> Entry:
         entry = self.journal.entry(int(id), with_raw=True)

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.channels.mllp import Answer
-from gateway.ingest.kind import Admission, Kind, Level, Origin, Verdict
+from gateway.ingest.kind import Admission, Asking, Kind, Level, Origin, Verdict
 from gateway.ingest.lanes import Lanes
 from gateway.ingest.process import Processor
 from gateway.journal import Done, Entry, Incoming, Journal, Receipt, State
@@ -261,6 +261,10 @@ class Intake:
         verdict: Verdict = "accept" if state == "stored" else "error" if state == "parked" else "reject"
         if not kind.wants(header, "application", verdict):
             return b""
+        if verdict == "accept" and isinstance(kind, Asking):
+            found = await kind.found(header)
+            if found is not None:
+                return found
         issues = [] if verdict == "accept" else [_issue(row) for row in detail.get("issues", ())]
         return kind.answer(header, verdict, level="application", issues=issues)
 

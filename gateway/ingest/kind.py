@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from gateway.journal import Incoming
 from mappings.language.result import Result
@@ -63,3 +63,11 @@ class Kind(Protocol):
 
     def refuse(self, raw: bytes, error: FhirError) -> bytes | None:
         """Return the answer to bytes that are not a message (None: the sender wants none)."""
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A kind whose messages may be questions: their answer is what the store knows."""
+
+    async def found(self, header: Any) -> bytes | None:
+        """Return the answer to a question, None when the message is none."""

@@ -111,3 +111,19 @@ def text_of(element: Element) -> str:
 def _display(element: Element) -> str:
     name = element.first("displayName")
     return element.get("displayName") or (name.own_text() if name is not None else "")
+
+
+@converter("v3_drug", returns="CodeableConcept")
+def to_drug(value: Element | str, context: Context) -> Json | None:
+    """A manufactured product: its code, its name as text."""
+    if isinstance(value, str):
+        return {"text": value}
+    code, name = value.first("code"), value.first("name")
+    concept = (to_concept(code, context) if code is not None else None) or {}
+    said = _name_text(name) if name is not None else ""
+    return filled({**concept, "text": said or concept.get("text")})
+
+
+def _name_text(name: Element) -> str:
+    part = name.down("item", "part")
+    return part.own_text() if part is not None else name.own_text()

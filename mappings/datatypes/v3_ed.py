@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 
 from mappings.datatypes.extension import filled
 from mappings.language.converters import Context, converter
@@ -41,3 +42,46 @@ def is_base64_text(text: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return True
+
+
+@converter("v3_document", returns="Attachment")
+def to_document(
+    value: Element | str, context: Context, media: str = "text/xml", title: str = ""
+) -> Json | None:
+    """A document of a registration: its bytes become a Binary as they are, the Attachment points to it.
+
+    `media` and `title` of senders that name none; a `mimeType` of the element counts.
+    """
+    if isinstance(value, str):
+        return _kept(value, media, title, context)
+    inner = value.first("Content") or value.first("content") or value.first("Document") or value
+    address = value.get("href") or value.get("url")
+    kind = value.get("mimeType") or value.get("mediaType") or inner.get("mimeType") or media
+    text = inner.content()
+    if not text:
+        return filled({"contentType": kind, "url": address, "title": title}) if address else None
+    return _kept(text, kind, value.get("title") or title or _submitted_title(value), context)
+
+
+def _submitted_title(element: Element) -> str:
+    root = element
+    while root.parent is not None:
+        root = root.parent
+    found = root.down("RegistryPackage", "SubmissionSet", "Title")
+    return found.own_text() if found is not None else ""
+
+
+def _kept(text: str, media: str, title: str, context: Context) -> Json:
+    data = encoded(text)
+    raw = base64.b64decode(data)
+    made = context.make(
+        "Binary", ("content", hashlib.sha256(raw).hexdigest()), {"contentType": media, "data": data}
+    )
+    found = {
+        "contentType": media,
+        "url": made["reference"],
+        "size": len(raw),
+        "hash": base64.b64encode(hashlib.sha1(raw, usedforsecurity=False).digest()).decode(),
+        "title": title,
+    }
+    return filled(found) or {}

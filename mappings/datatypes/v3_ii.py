@@ -9,12 +9,15 @@ from functools import lru_cache
 
 from mappings.datatypes.cx import checked, identifier_type, local_system
 from mappings.datatypes.extension import filled
+from mappings.identifiers.check import check_resident
 from mappings.identifiers.kinds import KINDS, kind_of
 from mappings.language.converters import Context, converter
 from mappings.xml.tree import Element
 from terminology.fhirjson import Json
 
 URI = "urn:ietf:rfc:3986"
+INSTANCE = "instance"
+"""`id | ii instance`: an OID without extension is the identifier of the thing, as of a document."""
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d*)){1,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -61,8 +64,13 @@ def to_oid_uri(value: str, context: Context) -> str | None:
 def pairs(element: Element) -> list[tuple[str, str]]:
     """Return (root, extension) of an II, of the `<item>`s of a DSET<II>, or of the `<id>`s inside the element."""
     items = element.all("item") or ([element] if element.get("root") or element.get("extension") else [])
-    items = items or element.all("id")
-    found = [(item.get("root"), item.get("extension")) for item in items if not item.get("nullFlavor")]
+    items = items or element.all("id") or [one for one in element.all("value") if one.get("extension")]
+    found = [
+        (item.get("root"), item.get("extension"))
+        for item in items
+        # An empty number is none, whatever its root says.
+        if not item.get("nullFlavor") and (item.get("extension") or "extension" not in item.attributes)
+    ]
     if not found and not element.children and element.text.strip():
         return [("", element.text.strip())]
     return [pair for pair in found if any(pair)]
@@ -94,10 +102,15 @@ def _uri(root: str) -> str:
 def _identifiers(root: str, extension: str, name: str, context: Context) -> list[Json]:
     system = system_of(root, context)
     if not extension:
-        # A root alone names the thing itself.
-        return [{"system": URI, "value": system}] if system else []
+        # A root alone names the thing itself where it is a UUID; senders leave numbers out behind the OID of the
+        # scheme (`<id root="2.16.156.10011.1.3"/>`), and that must never make two people one.
+        is_own = system is not None and (system.startswith("urn:uuid:") or name == INSTANCE)
+        return [{"system": URI, "value": system}] if is_own else []
     told = context.systems.get(root, "")
     kind = KINDS.get(told) or kind_of(system=system) or (KINDS.get(name) if name else None)
+    if kind is None and system is None and len(extension) >= 15 and check_resident(extension).is_valid:
+        # A number without a root that passes the check of a resident's number is one.
+        kind = KINDS["resident"]
     if kind is not None and kind.system and (system is None or told in KINDS):
         system = kind.system
     base = filled({"type": identifier_type("", kind), "system": system or local_system(context)})

@@ -36,6 +36,7 @@ _ORGANIZATIONS = (
 @converter("v3_practitioner", returns="Reference")
 def to_practitioner(value: Element | str, context: Context) -> Json | None:
     """The reference to a Practitioner: number and name of an assigned person."""
+    value = _bare(value)
     if isinstance(value, str):
         return _practitioner([], value, context)
     role = _role(value)
@@ -54,6 +55,7 @@ def to_practitioner(value: Element | str, context: Context) -> Json | None:
 @converter("v3_organization", returns="Reference")
 def to_organization(value: Element | str, context: Context, kind: str = "") -> Json | None:
     """The reference to an Organization; `kind`: its type ("dept")."""
+    value = _bare(value)
     if isinstance(value, str):
         return _organization([], value, {}, context, kind)
     role = _role(value)
@@ -76,9 +78,10 @@ def to_organization(value: Element | str, context: Context, kind: str = "") -> J
 @converter("v3_location", returns="Reference")
 def to_location(value: Element | str, context: Context) -> Json | None:
     """The reference to a Location: number and name of a place."""
+    value = _bare(value)
     if isinstance(value, str):
         return context.make("Location", ("name", value), {"name": value}) | {"display": value}
-    role = _role(value)
+    role = value.first("serviceDeliveryLocation") or value.first("healthCareFacility") or value
     inner = role.first("location")
     ids = [found for one in role.all("id") for found in to_identifiers(one, context) or ()]
     ids = ids or [
@@ -96,6 +99,13 @@ def to_location(value: Element | str, context: Context) -> Json | None:
     )
     key = (ids[0].get("system") or "", ids[0]["value"]) if ids else ("name", name or "")
     return {**context.make("Location", key, body or {}), "display": name or ids[0]["value"]}
+
+
+def _bare(value: Element | str) -> Element | str:
+    """Return the text of an element that is nothing but a name: `<AuthorName>刘善</AuthorName>`."""
+    if isinstance(value, str) or value.children or value.get("extension") or value.get("root"):
+        return value
+    return value.own_text() or value
 
 
 def _role(participation: Element) -> Element:
@@ -131,3 +141,39 @@ def _organization(ids: list[Json], name: str, more: Json, context: Context, kind
     )
     key = (ids[0].get("system") or "", ids[0]["value"]) if ids else ("name", name)
     return {**context.make("Organization", key, body or {}), "display": name or ids[0]["value"]}
+
+
+@converter("v3_registrant", returns="Reference")
+def to_registrant(value: Element | str, context: Context) -> Json | None:
+    """The reference to the Organization of a document registration: `<Organization id="…"><Name>…</Name>…`."""
+    if isinstance(value, str):
+        return _organization([], value, {}, context, "")
+    number, named = value.get("id"), value.first("Name")
+    ids = to_identifiers(number, context) or [] if number else []
+    phone = value.first("TelephoneNumber")
+    more: Json = {}
+    if phone is not None and (
+        digits := "-".join(part for part in (phone.get("areaCode"), phone.get("number")) if part)
+    ):
+        more["telecom"] = [{"system": "phone", "value": digits, "use": "work"}]
+    return _organization(ids, named.own_text() if named is not None else "", more, context, "")
+
+
+@converter("v3_patient", returns="Reference")
+def to_patient(value: Element | str, context: Context) -> Json | None:
+    """The logical reference to a patient that a message only mentions: by identifier, nobody is made."""
+    found = to_identifiers(value, context)
+    return {"type": "Patient", "identifier": found[0]} if found else None
+
+
+@converter("v3_request", returns="Reference")
+def to_request(value: Element | str, context: Context) -> Json | None:
+    """The logical reference to a request by its number."""
+    found = to_identifiers(value, context, "request")
+    return {"type": "ServiceRequest", "identifier": found[0]} if found else None
+
+
+@converter("unknown_actor", returns="Reference")
+def to_unknown_actor(value: str, context: Context) -> Json:
+    """Somebody that FHIR demands and the sender left out."""
+    return {"display": "-"}

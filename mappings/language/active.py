@@ -210,6 +210,18 @@ class ActiveMaps:
             )
         return found
 
+    def name_for(self, message: XmlMessage, application: str, facility: str, usual: str) -> str:
+        """Return the map of a message: a site's own that takes it, else the `usual` one, else any that takes it."""
+        try:
+            found = self.find_xml(message, application, facility)
+        except UnmappableMessage:
+            if not usual:
+                raise
+            return usual
+        path = found.document.path
+        is_shipped = path is not None and path.parent == SHIPPED
+        return usual if is_shipped and usual else found.name
+
     def find_xml(self, message: XmlMessage, application: str = "", facility: str = "") -> Map:
         """Return the map for an XML message of a sender, the most particular one as in `find`; raises UnmappableMessage."""
         self.refresh()

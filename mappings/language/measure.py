@@ -1,6 +1,6 @@
 """Coverage of one message: which filled fields no line of the map reads (docs/design.md, decision 11)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mappings.language.grouping import Group
@@ -124,16 +124,16 @@ def _rows(source: RowSource, record: Any) -> Coverage:
 def _elements(source: XmlSource, root: Element) -> Coverage:
     unread: dict[str, tuple[int, str]] = {}
     count = 0
-    places = source.reads.places
+    is_read = _reader(source.reads.places)
     stack: list[tuple[Element, tuple[str, ...]]] = [(root, ())]
     while stack:
         element, path = stack.pop()
-        if (path, WHOLE) in places:
+        if is_read(path, WHOLE):
             count += 1
             continue
         for leaf, value in _leaves(element):
             # `value` is what the text of such an element is (Element.own_text).
-            if (path, leaf) in places or (leaf == "@value" and (path, "") in places):
+            if is_read(path, leaf) or (leaf == "@value" and is_read(path, "")):
                 count += 1
                 continue
             field = "/".join((*path, leaf) if leaf else path)
@@ -143,6 +143,24 @@ def _elements(source: XmlSource, root: Element) -> Coverage:
             (child, (*path, child.name)) for child in element.children if path or child.name not in _ENVELOPE
         )
     return Coverage(count, tuple(Unread(field, *rest) for field, rest in sorted(unread.items())))
+
+
+def _reader(places: set[tuple[tuple[str, ...], str]]) -> Callable[[tuple[str, ...], str], bool]:
+    """Return the test whether a place is read; a `*` step of a line stands for every name."""
+    wild: dict[tuple[int, str], list[tuple[str, ...]]] = {}
+    for names, leaf in places:
+        if "*" in names:
+            wild.setdefault((len(names), leaf), []).append(names)
+
+    def is_read(path: tuple[str, ...], leaf: str) -> bool:
+        if (path, leaf) in places:
+            return True
+        patterns = wild.get((len(path), leaf), ())
+        return any(
+            all(step in ("*", name) for step, name in zip(pattern, path, strict=True)) for pattern in patterns
+        )
+
+    return is_read
 
 
 def _leaves(element: Element) -> Iterator[tuple[str, str]]:

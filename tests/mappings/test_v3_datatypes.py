@@ -36,9 +36,22 @@ class TestIdentifiers:
         assert found["extension"][0]["valueCode"] == "HT-ID-03"
 
     def test_a_root_alone_names_the_thing(self) -> None:
-        assert convert("ii", '<id root="1.2.3"/>') == [
-            {"system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2.3"}
-        ]
+        number = "123e4567-e89b-12d3-a456-426614174000"
+        uuid = [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{number}"}]
+        assert convert("ii", f'<id root="{number}"/>') == uuid
+        oid = [{"system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2.3"}]
+        assert convert("ii", '<id root="1.2.3"/>', "instance") == oid
+
+    @pytest.mark.parametrize(
+        "xml",
+        [
+            '<id root="2.16.156.10011.1.3"/>',
+            '<id root="2.16.156.10011.1.3" extension=""/>',
+            '<id><item root="1.2.3" extension=" "/></id>',
+        ],
+    )
+    def test_a_scheme_without_a_number_identifies_nobody(self, xml: str) -> None:
+        assert convert("ii", xml) is None
 
     def test_nothing(self) -> None:
         assert convert("ii", '<id nullFlavor="UNK"/>') is None

@@ -1,0 +1,124 @@
+"""What a query asks for: the parameters of `queryByParameter`, of the document services, of the regional platform.
+
+Every parameter is an element that holds `<value …>`; its name tells what it is, and senders name them in many ways, so
+they are read by the kind of their value and the words in their name.
+"""
+
+from dataclasses import dataclass
+
+from mappings.datatypes.v3_ii import system_of
+from mappings.datatypes.v3_ts import text_of
+from mappings.hl7v3.render import GENDERS
+from mappings.identifiers.kinds import KINDS
+from mappings.language.converters import Context
+from mappings.xml.tree import Element
+
+MOST = 20
+_PERSON = ("patient", "livingsubject", "subjectid", "person", "healthcard", "identity", "idcard", "resident")
+_DOCUMENT_FIELDS = {
+    "IdentityId": "resident",
+    "HealthCardId": "health-card",
+    "SourcePatientID": "",
+    "PatientID": "",
+    "PatientId": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`people` and `things`: (system or None, number) of a patient, of what is asked for; the others as sent."""
+
+    people: tuple[tuple[str | None, str], ...] = ()
+    things: tuple[tuple[str | None, str], ...] = ()
+    name: str = ""
+    birth: str = ""
+    gender: str = ""
+    codes: tuple[str, ...] = ()
+    title: str = ""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.people or self.things or self.name or self.codes)
+
+
+def read_question(root: Element, context: Context) -> Question:
+    """Return what is asked; a query without any parameter asks for nothing."""
+    asked = _Asked(context)
+    holder = root.down("controlActProcess", "queryByParameter") or root
+    for element in holder.walk():
+        if element.name in _DOCUMENT_FIELDS and element.own_text():
+            kind = KINDS.get(_DOCUMENT_FIELDS[element.name])
+            asked.people.append((kind.system if kind else None, element.own_text()))
+        elif element.name == "DocumentUniqueId" and element.own_text():
+            asked.things.append((None, element.own_text()))
+        elif element.name in ("DocumentTitle", "Title") and element.own_text():
+            asked.title = element.own_text()
+        for value in element.all("value"):
+            asked.take(element.name, value)
+        if element.name in ("id", "patientId") and element.parent is not None and element is not holder:
+            asked.take_id(element)
+    return asked.question()
+
+
+class _Asked:
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.people: list[tuple[str | None, str]] = []
+        self.things: list[tuple[str | None, str]] = []
+        self.codes: list[str] = []
+        self.name = self.birth = self.gender = self.title = self.since = self.until = ""
+
+    def take(self, name: str, value: Element) -> None:
+        words = name.casefold()
+        for item in value.all("item") or [value]:
+            extension = item.get("extension")
+            said = item.get("value") or item.get("code") or item.content()
+            if extension:
+                self._number(words, item.get("root"), extension)
+            elif "birth" in words:
+                self.birth = text_of(item)[:8]
+            elif "gender" in words or "sex" in words:
+                self.gender = item.get("code") or said
+            elif "name" in words and said:
+                self.name = said
+            elif "time" in words or "date" in words:
+                low, high = value.first("low"), value.first("high")
+                self.since = low.own_text() if low is not None else self.since
+                self.until = high.own_text() if high is not None else self.until
+            elif said and "id" in words:
+                self._number(words, "", said)
+            elif said:
+                self.codes.append(said)
+
+    def take_id(self, element: Element) -> None:
+        """An `<id>` without a value element around it: `<patient><id …/></patient>`."""
+        parent = element.parent
+        assert parent is not None
+        for item in element.all("item") or [element]:
+            if item.get("extension") and parent.name not in ("queryId", "queryByParameter"):
+                words = f"{parent.name} {element.name}".casefold()
+                self._number(words, item.get("root"), item.get("extension"))
+
+    def _number(self, words: str, root: str, extension: str) -> None:
+        row = (system_of(root, self.context), extension)
+        is_person = any(word in words for word in _PERSON)
+        kind = next((kind for kind in KINDS.values() if kind.system == row[0] and kind.system), None)
+        target = self.people if is_person or (kind is not None and kind.is_personal) else self.things
+        if row not in target and len(target) < MOST:
+            target.append(row)
+
+    def question(self) -> Question:
+        codes = {shown[0]: code for code, shown in GENDERS.items()}
+        return Question(
+            tuple(self.people),
+            tuple(self.things),
+            self.name,
+            self.birth,
+            codes.get(self.gender, self.gender),
+            tuple(dict.fromkeys(self.codes)),
+            self.title,
+            self.since,
+            self.until,
+        )
