@@ -62,10 +62,3 @@ def _name(item: Element) -> Json | None:
         prefix=" ".join(parts.get("PFX", ())),
         use=use,
     )
-
-
-@converter("en_one", returns="HumanName")
-def to_name(value: Element | str, context: Context) -> Json | None:
-    """The first name, for elements that take one."""
-    found = to_names(value, context)
-    return found[0] if found else None
