@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -54,6 +55,7 @@ from terminology.snapshot.library import CatalogueLibrary
 
 if TYPE_CHECKING:
     from conformance.recognition import PackLibrary
+    from gateway.sources.polling import Polling
     from gateway.workflow.desk import Desk
     from mappings.language.active import ActiveMaps
 
@@ -80,6 +82,7 @@ class Gateway:
     recognition: RecognitionStore
     calendar: Calendar
     ports: Sequence[Port] = ()
+    polling: "Polling | None" = None
     mllp_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
     days: "asyncio.Task[None] | None" = None
@@ -207,14 +210,33 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "codes": Later(lambda: _code_routes(office, published)),
         "api": Later(lambda: _vendor_routes(context, settings)),
     }
+    polling = build_polling(settings, intake, journal, kinds, metrics)
+    if polling is not None:
+        parts["sources"] = Later(lambda: _source_routes(polling))
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
     if settings.recognition_reminders:
         watched.start(context)
     return Gateway(
         settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched,
         calendar=calendar,
-        ports=_ports(settings, intake, store, metrics) if with_mllp else (),
+        ports=(*_ports(settings, intake, store, metrics), *([polling] if polling is not None else ())) if with_mllp else (),
+        polling=polling,
     )  # fmt: skip
+
+
+def build_polling(
+    settings: Settings, intake: Intake, journal: Journal, kinds: Mapping[str, Kind], metrics: Metrics
+) -> "Polling | None":
+    """Return what reads the sources of the settings, None without any; raises InvalidInput (HT-TAB-10)."""
+    if settings.sources is None:
+        return None
+    from gateway.sources.polling import Polling
+    from gateway.sources.reading import Door
+    from gateway.sources.source import load_sources
+
+    sources = load_sources(settings.sources, os.environ)
+    door = Door(intake, journal, cast("Table", kinds["table"]))
+    return Polling(sources, door, metrics=metrics, limit=settings.message_max_bytes)
 
 
 def _ports(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -> Sequence[Port]:
@@ -413,6 +435,12 @@ def _pages() -> Any:
     from gateway.pages import build_pages
 
     return build_pages()
+
+
+def _source_routes(polling: "Polling") -> Part:
+    from gateway.sources.http import SourceRoutes
+
+    return SourceRoutes(polling)
 
 
 def _catalogue_routes(office: Office, store: Store, calendar: Calendar) -> Part:

@@ -108,6 +108,9 @@ class Metrics:
             Histogram("hutong_http_request_seconds", "Time of HTTP requests.", ("part",))
         )
 
+    def counter(self, name: str, help: str, labels: Labels) -> Counter:
+        return self._add(Counter(name, help, labels))
+
     def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
         self._add(Gauge(name, help, read))
 

@@ -93,6 +93,11 @@ class Settings:
         "指明成员单位的 HTTP 头，由前置的接入层设置。",
         "HTTP header that names the member; set by the access layer in front.",
     )
+    sources: Path | None = setting(
+        None,
+        "数据源文件（YAML）：自动读取的文件夹、数据库视图和厂商接口，见 docs/operations/sources.md。",
+        "File of sources (YAML): folders, database views and vendor interfaces that are read, see docs/operations/sources.md.",
+    )
     mllp: bool = setting(True, "是否开启 MLLP 接收。", "Whether the MLLP listener runs.")
     mllp_port: int = setting(
         2575, "MLLP 端口；0 为任选空闲端口。", "MLLP port; 0 takes any free one.", at_least=0, at_most=65535

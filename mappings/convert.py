@@ -12,7 +12,9 @@ from mappings.language.active import ActiveMaps
 from mappings.language.compile import Map
 from mappings.language.result import Result
 from mappings.language.sources.rows import RowSource
-from mappings.rows import read_rows
+from mappings.rows import read_rows, read_sheets
+from mappings.xlsx import is_workbook
+from terminology.fhirjson import Json
 from terminology.issues import UnmappableMessage
 
 
@@ -77,13 +79,16 @@ def _records(body: bytes, asked: Preview) -> Iterator[Result]:
 
 def _rows(body: bytes, asked: Preview) -> Iterator[Result]:
     maps = asked.maps
-    sheet = read_rows(body)
-    map = asked.map or find_by_columns(maps, asked.format, sheet.columns)
-    for row in sheet.rows[: asked.limit]:
-        result = map.convert(row, maps.sender, maps.translator, explain=asked.explain)
-        result.codec, result.is_guessed = sheet.codec, sheet.is_guessed
-        result.issues = [*sheet.issues, *result.issues]
-        yield result
+    for sheet in read_sheets(body) if asked.format == "table" else [read_rows(body)]:
+        map, is_folded = choose_map(maps, asked.format, sheet.columns, asked.map)
+        for number, row in enumerate(sheet.rows[: asked.limit]):
+            result = map.convert(
+                folded(row) if is_folded else row, maps.sender, maps.translator, explain=asked.explain
+            )
+            result.codec, result.is_guessed = sheet.codec, sheet.is_guessed
+            own = [sheet.problems[number]] if number in sheet.problems else []
+            result.issues = [*sheet.issues, *own, *result.issues]
+            yield result
 
 
 def _json(body: bytes, asked: Preview) -> Iterator[Result]:
@@ -182,7 +187,48 @@ def guess_format(body: bytes) -> str:
         return "astm"
     if start[:1] == b"<" or start[:4] in (b"\xff\xfe<\x00", b"\xfe\xff\x00<"):
         return "xml"
+    if is_workbook(body):
+        return "table"
     return "json" if start[:1] in (b"{", b"[") else "table"
+
+
+def choose_map(
+    maps: ActiveMaps, format: str, columns: tuple[str, ...], named: Map | None = None
+) -> tuple[Map, bool]:
+    """Return the map of rows with these columns, and whether their names must be folded to small letters for it.
+
+    SQL names know no case: `SFZH` of an Oracle view is the `sfzh` of a map. Raises UnmappableMessage when no map reads
+    at least three of the columns.
+    """
+    small = tuple(folded_name(name) for name in columns)
+    if named is not None:
+        return named, small != columns and _known(named, small) > _known(named, columns)
+    try:
+        return find_by_columns(maps, format, columns), False
+    except UnmappableMessage:
+        if small == columns:
+            raise
+        try:
+            return find_by_columns(maps, format, small), True
+        except UnmappableMessage:
+            pass
+        raise
+
+
+def folded(row: Json) -> Json:
+    """Return the row with ASCII names in small letters; of two names that become one, the filled one counts."""
+    return {folded_name(name): value for name, value in row.items()}
+
+
+def folded_name(name: str) -> str:
+    return name.lower() if name.isascii() else name
+
+
+def _known(map: Map, columns: tuple[str, ...]) -> int:
+    source = map.source
+    return (
+        len(set(columns) & {path[0] for path in source.reads if path}) if isinstance(source, RowSource) else 0
+    )
 
 
 def find_by_columns(maps: ActiveMaps, format: str, columns: tuple[str, ...]) -> Map:
@@ -193,9 +239,7 @@ def find_by_columns(maps: ActiveMaps, format: str, columns: tuple[str, ...]) -> 
     given = set(columns)
     best: tuple[int, Map] | None = None
     for map in maps.all("json", "table"):
-        source = map.source
-        assert isinstance(source, RowSource)
-        known = len(given & {path[0] for path in source.reads if path})
+        known = _known(map, columns)
         if known >= min(3, len(given)) and known and (best is None or known > best[0]):
             best = (known, map)
     if best is None:

@@ -1,47 +1,93 @@
 """Table rows and JSON bodies: bytes to objects for maps of format `table` and `json`. CSV in any of the charsets met.
 
-XLSX and database views have their own channels; what they hand over are the same rows.
+Workbooks (mappings/xlsx.py) give a sheet each; database views hand over the same rows as JSON (gateway/channels).
 """
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from io import StringIO
 
 import msgspec
 
 from mappings.hl7v2.charset import decode
+from mappings.xlsx import is_workbook, read_workbook
 from terminology.fhirjson import Json
 from terminology.fhirjson import decode as decode_json
 from terminology.issues import Issue, MalformedMessage
 
 ROW_LIMIT = 1_000_000
 _DELIMITERS = ",\t;|"
+# What vendors call the parts of their answers.
+_ENVELOPE = frozenset(
+    {"code", "msg", "message", "status", "success", "resultCode", "errcode", "ret", "errMsg", "retCode"}
+)
+_INNER = ("data", "rows", "list", "records", "result", "results", "items", "content")
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`rows` in order; `columns` as named in the sheet's first line; charset facts as for messages."""
+    """`rows` in order; `columns` as named in the sheet's first line; charset facts as for messages.
+
+    `problems`: number of a row (from 0) → why it can't be trusted.
+    """
 
     rows: list[Json]
     columns: tuple[str, ...]
     codec: str = "utf-8"
     is_guessed: bool = False
     issues: tuple[Issue, ...] = ()
+    name: str = ""
+    problems: Mapping[int, Issue] = field(default_factory=dict)
+
+    def part(self, start: int, end: int) -> "Rows":
+        """Return the rows from `start` to before `end`."""
+        problems = {at - start: issue for at, issue in self.problems.items() if start <= at < end}
+        return replace(self, rows=self.rows[start:end], problems=problems)
 
 
-def read_rows(raw: bytes) -> Rows:
+def read_sheets(raw: bytes) -> list[Rows]:
+    """Return the sheets of a workbook, or what `read_rows` gives as the only one; a JSON envelope is opened."""
+    if is_workbook(raw):
+        sheets = read_workbook(raw)
+        return [
+            Rows(sheet.rows, sheet.columns, "utf-8", issues=sheet.issues, name=sheet.name) for sheet in sheets
+        ]
+    return [read_rows(raw, opens_envelope=True)]
+
+
+def in_envelope(body: object) -> list[Json] | None:
+    """Return the rows of a vendor's `{code, msg, data}` body, None when it is none.
+
+    The rows are a list of objects, one object, or a page (`data.list`, `data.rows`, `data.records`).
+    """
+    if not isinstance(body, dict) or not body.keys() & _ENVELOPE:
+        return None
+    inner = next((body[name] for name in _INNER if isinstance(body.get(name), (list, dict))), None)
+    if isinstance(inner, dict):
+        page = next((inner[name] for name in _INNER if isinstance(inner.get(name), list)), None)
+        inner = page if page is not None else [inner]
+    if not inner or not all(isinstance(row, dict) for row in inner):
+        return None
+    return inner
+
+
+def read_rows(raw: bytes, *, opens_envelope: bool = False) -> Rows:
     """Return the rows of a CSV sheet, a JSON array, one JSON object, or objects line by line (NDJSON).
 
-    Cells are texts without outer blanks, empty ones left out. Raises MalformedMessage (HT-MAP-36).
+    Cells are texts without outer blanks, empty ones left out. `opens_envelope`: of a `{code, msg, data}` body the rows
+    are those in `data`. Raises MalformedMessage (HT-MAP-36).
     """
     decoded = decode(raw)
     text = decoded.text.lstrip("\ufeff \t\r\n")
     if text[:1] in ("{", "["):
         rows = _json(text)
+        if opens_envelope and len(rows) == 1:
+            rows = in_envelope(rows[0]) or rows
         columns = tuple(dict.fromkeys(key for row in rows[:100] for key in row))
         return Rows(rows, columns, decoded.codec, decoded.is_guessed, decoded.issues)
     table = _csv(text)
-    return Rows(table.rows, table.columns, decoded.codec, decoded.is_guessed, decoded.issues)
+    return replace(table, codec=decoded.codec, is_guessed=decoded.is_guessed, issues=decoded.issues)
 
 
 def _json(text: str) -> list[Json]:
@@ -70,6 +116,7 @@ def _csv(text: str) -> Rows:
         raise MalformedMessage("HT-MAP-36", format="CSV", reason="the first line has no columns")
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
     rows: list[Json] = []
+    problems: dict[int, Issue] = {}
     try:
         header = [name.strip() for name in next(reader)]
         for line in reader:
@@ -78,10 +125,17 @@ def _csv(text: str) -> Rows:
             row = {
                 name: cell.strip() for name, cell in zip(header, line, strict=False) if name and cell.strip()
             }
+            if len(line) > len(header) and any(map(str.strip, line[len(header) :])):
+                # One delimiter too many moves every cell behind it under the wrong name.
+                values = {"line": reader.line_num, "count": len(line), "columns": len(header)}
+                problems[len(rows)] = Issue("HT-TAB-04", values, source=f"line {reader.line_num}")
+                row |= {
+                    f"#{at}": cell for at, cell in enumerate(line[len(header) :], len(header) + 1) if cell
+                }
             if row:
                 rows.append(row)
     except csv.Error as error:
         raise MalformedMessage("HT-MAP-36", format="CSV", reason=str(error)) from None
     if not rows:
         raise MalformedMessage("HT-MAP-36", format="CSV", reason="no row below the column names")
-    return Rows(rows, tuple(header))
+    return Rows(rows, tuple(header), problems=problems)

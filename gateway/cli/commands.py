@@ -56,6 +56,14 @@ ROWS = (
         "List the local codes that no table translates.",
         "messages",
     ),
+    Row(
+        "list",
+        "sources:list_sources",
+        "列出自动读取的数据源及其进度。",
+        "List the sources that are read, and how far.",
+        "sources",
+    ),
+    Row("run", "sources:run_sources", "立即读取一个数据源。", "Read a source now.", "sources"),
     Row("run", "map:run", "试运行一个映射，不写入。", "Map a message without storing anything.", "map"),
     Row("test", "map:try_maps", "运行映射自带的测试。", "Run the tests that maps carry.", "map"),
     Row(

@@ -33,6 +33,7 @@ EXTRAS = {
     "postgres": "asyncpg",
     "redis": "redis",
     "dicom": "pydicom",
+    "tables": "sqlalchemy",
     "ecg": "ecgdatakit",
     "xlsx": "openpyxl",
 }

@@ -18,7 +18,7 @@ from gateway.channels.mllp import Answer
 from gateway.ingest.kind import Admission, Asking, Kind, Level, Origin, Verdict
 from gateway.ingest.lanes import Lanes
 from gateway.ingest.process import Processor
-from gateway.journal import Done, Entry, Incoming, Journal, Receipt, State
+from gateway.journal import Checkpoint, Done, Entry, Incoming, Journal, Receipt, State
 from gateway.journal.journal import conflict
 from gateway.metrics import Metrics
 from terminology.issues import FhirError, Issue, TooLarge, Unavailable
@@ -151,9 +151,17 @@ class Intake:
         return Answer(now, _joined(kind, later, header) if later else None)
 
     async def take(
-        self, raw: bytes, *, kind: str, channel: str, peer: str, request_id: str = ""
+        self,
+        raw: bytes,
+        *,
+        kind: str,
+        channel: str,
+        peer: str,
+        request_id: str = "",
+        source: str = "",
+        map: str = "",
     ) -> Sequence[Taken]:
-        """Keep every message of `raw` that can be kept, and say for each what was done.
+        """Keep every message of `raw` that can be kept, and say for each what was done. `source`, `map`: as in Origin.
 
         Raises TooLarge, MalformedMessage (no message, or not the whole batch) or Unavailable; then nothing was kept.
         """
@@ -163,16 +171,22 @@ class Intake:
         if self._is_closing:
             raise Unavailable("HT-MSG-42")
         request_id = request_id or secrets.token_hex(8)
-        admissions = self.kinds[kind].admit(raw, Origin(channel, peer, request_id, int(time.time() * 1000)))
-        keeping = [row for row in admissions if row.incoming is not None]
-        receipts = iter(
-            await self.journal.keep([row.incoming for row in keeping if row.incoming is not None])
-        )
+        origin = Origin(channel, peer, request_id, int(time.time() * 1000), source, map)
+        return await self.keep(self.kinds[kind].admit(raw, origin), origin)
+
+    async def keep(
+        self, admissions: Sequence[Admission], origin: Origin, *, checkpoint: Checkpoint | None = None
+    ) -> Sequence[Taken]:
+        """Keep what was looked at already. `checkpoint`: how far a source is read with it; both become durable together."""
+        if self._is_closing:
+            raise Unavailable("HT-MSG-42")
+        keeping = [row.incoming for row in admissions if row.incoming is not None]
+        receipts = iter(await self.journal.keep(keeping, checkpoint=checkpoint))
         taken = [_taken(row, next(receipts) if row.incoming is not None else None) for row in admissions]
         self._last = max([self._last, *(row.receipt.id for row in taken if row.receipt is not None)])
         for row in taken:
-            self.metrics.messages.add(channel, row.verdict)
-            self._note(row, channel, peer, request_id)
+            self.metrics.messages.add(origin.channel, row.verdict)
+            self._note(row, origin.channel, origin.peer, origin.request_id)
         return taken
 
     def hand_on(self, entry: Entry, message: object = None) -> None:

@@ -14,12 +14,17 @@ Level = Literal["original", "accept", "application"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where bytes came from. `received`: milliseconds since 1970."""
+    """Where bytes came from. `received`: milliseconds since 1970.
+
+    `source`, `map`: what a configured source calls itself, and the map that it names; "" = the bytes decide.
+    """
 
     channel: str
     peer: str
     request_id: str
     received: int
+    source: str = ""
+    map: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,14 @@ from terminology.issues import FhirError, Issue, MalformedMessage, TooLarge, Unm
 
 if TYPE_CHECKING:
     from mappings.language.active import ActiveMaps
+    from mappings.rows import Rows
 
 MOST_ROWS = 10_000
+# Columns by which sheets and views tell who a row is about: rows of one person keep their order, others need not wait.
+PERSON = (
+    "身份证号", "居民身份号码", "城乡居民健康档案编号", "健康档案编号", "患者编号", "患者ID", "住院号", "门诊号", "sfzh", "sfzhm", "zjhm",
+    "jkdabh", "hzbh", "brid", "brbh", "patid", "patient_id", "patientid", "patientId", "idCardNo", "idcard", "id_card",
+)  # fmt: skip
 
 
 class Table:
@@ -27,23 +33,34 @@ class Table:
         self.maps = maps
 
     def admit(self, raw: bytes, origin: Origin) -> Sequence[Admission]:
-        from mappings.convert import find_by_columns
-        from mappings.rows import read_rows
+        from mappings.rows import read_sheets
 
-        sheet = read_rows(raw)
-        if len(sheet.rows) > MOST_ROWS:
-            raise TooLarge("HT-MSG-16", limit=MOST_ROWS, count=len(sheet.rows))
+        sheets = read_sheets(raw)
+        count = sum(len(sheet.rows) for sheet in sheets)
+        if count > MOST_ROWS:
+            raise TooLarge("HT-MSG-16", limit=MOST_ROWS, count=count)
+        return [row for sheet in sheets for row in self.admit_sheet(sheet, origin)]
+
+    def admit_sheet(self, sheet: "Rows", origin: Origin) -> Sequence[Admission]:
+        """Return a message for each row of one sheet."""
+        from mappings.convert import choose_map, folded
+
         error: FhirError | None = None
-        event = ""
+        event, is_folded = origin.map, False
         try:
-            event = find_by_columns(self.maps, "table", sheet.columns).name
+            named = self.maps.get(origin.map) if origin.map else None
+            map, is_folded = choose_map(self.maps, "table", sheet.columns, named)
+            event = map.name
         except UnmappableMessage as unknown:
             error = unknown
+        facts = {"map": event, "charset": sheet.codec, "guessed": sheet.is_guessed}
         return [
             self._admission(
-                {"map": event, "charset": sheet.codec, "guessed": sheet.is_guessed, "row": row}, origin, error
+                {**facts, "row": folded(row) if is_folded else row},
+                origin,
+                UnmappableMessage([sheet.problems[number]]) if number in sheet.problems else error,
             )
-            for row in sheet.rows
+            for number, row in enumerate(sheet.rows)
         ]
 
     def parse(self, raw: bytes) -> Json:
@@ -53,11 +70,18 @@ class Table:
         return found
 
     def map(self, message: Json) -> Result:
+        extra = [name for name in message["row"] if name[:1] == "#" and name[1:].isdigit()]
+        if extra:
+            # Also when it is processed again: its cells stand under the wrong names.
+            count = int(extra[-1][1:])
+            raise UnmappableMessage("HT-TAB-04", line="-", count=count, columns=int(extra[0][1:]) - 1)
         if not message["map"]:
             # It was parked when no map knew its columns; there may be one now.
-            from mappings.convert import find_by_columns
+            from mappings.convert import choose_map, folded
 
-            message = {**message, "map": find_by_columns(self.maps, "table", tuple(message["row"])).name}
+            map, is_folded = choose_map(self.maps, "table", tuple(message["row"]))
+            row = folded(message["row"]) if is_folded else message["row"]
+            message = {**message, "map": map.name, "row": row}
         result = self.maps.run_row(message["row"], message["map"])
         result.codec, result.is_guessed = message["charset"], message["guessed"]
         return result
@@ -82,10 +106,10 @@ class Table:
             kind=self.name,
             channel=origin.channel,
             peer=origin.peer,
-            source="table",
+            source=origin.source or "table",
             control_id="",
             event=message["map"],
-            keys=(),
+            keys=keys_of(message["row"]),
             hash=blake2b(encode(message["row"]), digest_size=16).digest(),
             request_id=origin.request_id,
             received=origin.received,
@@ -93,3 +117,12 @@ class Table:
             problem=issue_row(error.issues[0]) if error is not None else None,
         )
         return Admission(None, incoming, message, error, "error" if error is not None else "accept")
+
+
+def keys_of(row: Json) -> tuple[str, ...]:
+    """Return what orders rows among each other: the person, as far as a column tells."""
+    for name in PERSON:
+        value = row.get(name)
+        if isinstance(value, (str, int)) and value:
+            return (str(value),)
+    return ()

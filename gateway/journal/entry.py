@@ -36,6 +36,14 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a source was read. `value`: JSON of the source's own making."""
+
+    source: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What the journal did with a message.
 

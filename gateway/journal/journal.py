@@ -16,7 +16,7 @@ import apsw
 import msgspec
 
 from gateway.journal.detail import issue_row
-from gateway.journal.entry import Done, Entry, Incoming, Receipt, State
+from gateway.journal.entry import Checkpoint, Done, Entry, Incoming, Receipt, State
 from gateway.journal.listing import COLUMNS, Filter, Page, entries, to_entry
 from gateway.journal.schema import connect
 from gateway.journal.writer import Writer
@@ -38,6 +38,8 @@ COUNT_CODE = """insert into unmapped values (?, ?, ?, ?, ?, 1, ?, ?)
 FINISH = (
     """update message set state = ?, detail = ?, attempts = attempts + 1, next_attempt = ? where id = ?"""
 )
+CHECKPOINT = "select value from checkpoint where source = ?"
+NOTE = "insert or replace into checkpoint values (?, ?, ?)"
 REOPEN = "update message set state = 'received', attempts = 0, next_attempt = 0 where id = ?"
 
 
@@ -58,12 +60,25 @@ class Journal:
         self._writer = Writer(connect(folder / FILE, writing=True))
         self._reader = Reader(folder)
 
-    async def keep(self, messages: Sequence[Incoming]) -> Sequence[Receipt]:
-        """Make messages durable, all or none, and say for each what was done. Raises Unavailable when the disk is full."""
+    async def keep(
+        self, messages: Sequence[Incoming], *, checkpoint: Checkpoint | None = None
+    ) -> Sequence[Receipt]:
+        """Make messages durable, all or none, and say for each what was done. Raises Unavailable when the disk is full.
+
+        `checkpoint` becomes durable with them: a source that is killed goes on behind what was kept, no earlier, no later.
+        """
         try:
-            return await self._writer.submit(lambda connection: self._keep(connection, messages))
+            return await self._writer.submit(lambda connection: self._keep(connection, messages, checkpoint))
         except (apsw.FullError, apsw.IOError) as error:
             raise Unavailable("HT-MSG-41", detail=str(error)) from error
+
+    async def note(self, checkpoint: Checkpoint) -> None:
+        """Make a checkpoint durable that comes with no message."""
+        await self._writer.submit(lambda connection: _note(connection, checkpoint))
+
+    def checkpoint(self, source: str) -> bytes | None:
+        """Return how far a source was read, None when it never was."""
+        return self._reader.checkpoint(source)
 
     def finish(self, done: Done, *, is_urgent: bool = False) -> "asyncio.Future[None]":
         """Note how an attempt ended, soon; a crash before that only makes the message be processed again."""
@@ -104,12 +119,17 @@ class Journal:
         self._writer.close()
         self._reader.close()
 
-    def _keep(self, connection: apsw.Connection, messages: Sequence[Incoming]) -> list[Receipt]:
+    def _keep(
+        self, connection: apsw.Connection, messages: Sequence[Incoming], checkpoint: Checkpoint | None
+    ) -> list[Receipt]:
         if self.min_free:
             disk = os.statvfs(self.folder)
             if disk.f_bavail * disk.f_frsize < self.min_free:
                 raise Unavailable("HT-MSG-41", detail=f"< {self.min_free // (1024 * 1024)} MiB")
-        return [self._keep_one(connection, message) for message in messages]
+        receipts = [self._keep_one(connection, message) for message in messages]
+        if checkpoint is not None:
+            _note(connection, checkpoint)
+        return receipts
 
     def _keep_one(self, connection: apsw.Connection, message: Incoming) -> Receipt:
         same = connection.execute(SAME, (message.source, message.control_id, message.hash)).fetchone()
@@ -181,6 +201,16 @@ class Reader:
             now = int(time.time() * 1000)
             return [id for (id,) in self._connection.execute(statement, (now, after, count))]
 
+    def checkpoint(self, source: str) -> bytes | None:
+        """Return how far a source was read, None when it never was."""
+        with self._lock:
+            try:
+                found: bytes | None = self._connection.execute(CHECKPOINT, (source,)).get
+            except apsw.SQLError:
+                # A journal of before there were sources; the gateway adds the table when it starts.
+                return None
+            return found
+
     def last_id(self) -> int:
         with self._lock:
             return int(self._connection.execute("select coalesce(max(id), 0) from message").get)
@@ -201,6 +231,10 @@ class Reader:
 def conflict(message: Incoming) -> BusinessRule:
     """What the sender hears when another content has the same control id."""
     return BusinessRule(CONFLICT, source="MSH-10", sender=message.source, control_id=message.control_id)
+
+
+def _note(connection: apsw.Connection, checkpoint: Checkpoint) -> None:
+    connection.execute(NOTE, (checkpoint.source, checkpoint.value, int(time.time() * 1000)))
 
 
 def _finish(connection: apsw.Connection, done: Done) -> None:

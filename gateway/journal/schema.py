@@ -35,6 +35,7 @@ create index if not exists message_identity on message (source, control_id, hash
 create index if not exists message_open on message (next_attempt) where state in ('received', 'mapped', 'failed');
 create index if not exists message_trouble on message (id) where state <> 'stored';
 create index if not exists message_request on message (request_id);
+create table if not exists checkpoint (source text primary key, value blob not null, at integer not null) without rowid;
 create table if not exists unmapped (
   domain text not null,
   system text not null,

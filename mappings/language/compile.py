@@ -23,7 +23,7 @@ from mappings.language.measure import measure
 from mappings.language.result import Result, Rule, Unmapped, Write
 from mappings.language.runtime import Binder, message_instant
 from mappings.language.sources import Level, Source, SourceError, open_source
-from mappings.language.specialise import Specialised
+from mappings.language.specialise import Specialised, SpecialisedRows
 from mappings.language.targets import Checker
 from mappings.language.trace import TracingBinder
 from mappings.language.yaml_tree import Listing, Text, Yaml, plain
@@ -101,6 +101,8 @@ class Map:
             run = self._runner(context)
             if isinstance(run, Specialised):
                 run = run.choose(record.segments)
+            elif isinstance(run, SpecialisedRows):
+                run = run.choose(record)
             entries = run(root, context)
             trace = None
         made = context.made
@@ -164,6 +166,8 @@ class Map:
         run = compiled.build(binder)
         if self.format == "hl7v2":
             run = Specialised(compiled.generated.code, run, lambda code: _built(code)(binder))
+        elif self.format in ("table", "json"):
+            run = SpecialisedRows(compiled.generated.code, run, lambda code: _built(code)(binder))
         # Sender and translator are held, so that their ids stay theirs.
         self._binders[key] = ((context.sender, context.translator), run)
         return run

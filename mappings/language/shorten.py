@@ -13,16 +13,21 @@ _ONCE = re.compile(r"(e|v)\d+|ref_\w+|refs_\w+")
 _COLLECTED = re.compile(r"(l|o)\d+|refs_\w+|out_\w+")
 _CONVERTER = re.compile(r"c\d+")
 _PASSES = 8
-_EMPTY = {"as_text": "", "first": "", "repetition": "", "part": ""}
+_EMPTY = {"as_text": "", "first": "", "repetition": "", "part": "", "text": ""}
+# The variable of a whole row or JSON body.
+_ROW = "g0"
 
 
-def shortened(code: str, filled: dict[str, frozenset[int]]) -> Any:
-    """Return compiled code of `build(b)` in which fields outside of `filled` (segment → numbers) are empty."""
+def shortened(code: str, filled: dict[str, frozenset[int]], *, of_rows: bool = False) -> Any:
+    """Return compiled code of `build(b)` in which fields outside of `filled` (segment → numbers) are empty.
+
+    `of_rows`: `filled` has the keys of a row instead.
+    """
     tree = ast.parse(code)
     build = tree.body[0]
     assert isinstance(build, ast.FunctionDef)
     run = next(node for node in build.body if isinstance(node, ast.FunctionDef))
-    folding = _Folding(filled)
+    folding = _Folding(filled, of_rows=of_rows)
     folding.read_variables(run)
     before = 0
     for _ in range(_PASSES):
@@ -47,8 +52,9 @@ def shortened(code: str, filled: dict[str, frozenset[int]]) -> Any:
 class _Folding(ast.NodeTransformer):
     """One pass: empty fields become "", and what follows from them is worked out."""
 
-    def __init__(self, filled: dict[str, frozenset[int]]) -> None:
+    def __init__(self, filled: dict[str, frozenset[int]], *, of_rows: bool) -> None:
         self.filled = filled
+        self.of_rows = of_rows
         self.segments: dict[str, str] = {}
         self.values: dict[str, Any] = {}
         self.empty: set[str] = set()
@@ -243,6 +249,8 @@ class _Folding(ast.NodeTransformer):
                 node.func.attr == "get"
                 and isinstance(node.args[0], ast.Constant)
                 and isinstance(node.func.value, ast.Name)
+                # Below a row lie items with keys of their own.
+                and (node.func.value.id == _ROW or not self.of_rows)
                 and node.args[0].value not in self.filled
             ):
                 return ast.copy_location(ast.Tuple([], ast.Load()), node)

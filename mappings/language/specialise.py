@@ -15,6 +15,8 @@ from mappings.language.shorten import shortened
 
 # Messages seen before the first short function, strangers before the next one, and how many are made at most.
 _FIRST, _NEXT, _LIMIT = 40, 200, 8
+# A body with more keys than any sheet has columns would only be remembered for nothing.
+_MOST_KEYS = 1_000
 
 Filled = dict[str, set[int]]
 
@@ -81,3 +83,35 @@ class Specialised:
         getter = itemgetter(*numbers, *(numbers[:1] if len(numbers) == 1 else ())) if numbers else None
         self._others[name, count] = getter
         return getter
+
+
+class SpecialisedRows:
+    """The same for rows of sheets and JSON bodies: keys that no row of a sender has are taken as empty."""
+
+    def __init__(
+        self, code: str, whole: Callable[[Any, Any], Any], bind: Callable[[Any], Callable[[Any, Any], Any]]
+    ) -> None:
+        self.code, self.whole, self.bind = code, whole, bind
+        self.short: Callable[[Any, Any], Any] | None = None
+        self._known: frozenset[str] = frozenset()
+        self._seen: set[str] = set()
+        self._waiting = _FIRST
+        self._left = _LIMIT
+
+    def choose(self, row: Any) -> Callable[[Any, Any], Any]:
+        """Return the function for a row."""
+        if not isinstance(row, dict):
+            return self.whole
+        if self.short is not None and row.keys() <= self._known:
+            return self.short
+        if not self._left or len(row) > _MOST_KEYS:
+            return self.whole
+        self._seen.update(row)
+        self._waiting -= 1
+        if not self._waiting:
+            self._waiting = _NEXT
+            self._left -= 1
+            self._known = frozenset(self._seen)
+            filled: dict[str, frozenset[int]] = dict.fromkeys(self._known, frozenset())
+            self.short = self.bind(shortened(self.code, filled, of_rows=True))
+        return self.whole

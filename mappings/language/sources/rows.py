@@ -185,10 +185,10 @@ class TracedRows(Rows):
 
 def to_text(value: Any) -> str:
     """Return a JSON value as text: null and blocks are "", numbers as written, texts without outer blanks."""
-    if value is None or isinstance(value, (dict, list)):
-        return ""
     if isinstance(value, str):
         return value.strip()
+    if value is None or isinstance(value, (dict, list)):
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     return format(value, "f") if isinstance(value, Decimal) else str(value)
