@@ -55,6 +55,7 @@ from terminology.snapshot.library import CatalogueLibrary
 
 if TYPE_CHECKING:
     from conformance.recognition import PackLibrary
+    from gateway.members.routes import MemberRoutes
     from gateway.sources.polling import Polling
     from gateway.workflow.desk import Desk
     from mappings.language.active import ActiveMaps
@@ -85,6 +86,7 @@ class Gateway:
     polling: "Polling | None" = None
     mllp_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
+    nights: "asyncio.Task[None] | None" = None
     days: "asyncio.Task[None] | None" = None
 
     async def start(self) -> None:
@@ -93,6 +95,9 @@ class Gateway:
         self.intake.start(asyncio.ensure_future(asyncio.to_thread(self.maps.events)))
         self.upkeep = asyncio.create_task(upkeep(self.store))
         self.days = asyncio.create_task(self.calendar.keep())
+        if self.settings.conformance_nightly:
+            nightly = _members(self.settings, self.store, self.journal).nightly
+            self.nights = asyncio.create_task(nightly.keep_watch(self.settings.conformance_nightly))
         if self.mllp is not None:
             await self._listen(self.mllp)
         for port in self.ports:
@@ -117,7 +122,7 @@ class Gateway:
             await self.mllp.stop(seconds=DRAIN_SECONDS)
         await self.intake.close()
         await self.recognition.stop()
-        for task in (self.upkeep, self.days):
+        for task in (self.upkeep, self.days, self.nights):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
@@ -205,7 +210,11 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "openapi.json": ApiDocs(fhir),
         "messages": Messages(intake, journal, gate=gate),
         "soap": Soap(intake),
-        "conformance": ConformanceApi(settings.data, clock=lambda: datetime.now(settings.zone)),
+        "conformance": ConformanceApi(
+            settings.data,
+            clock=lambda: datetime.now(settings.zone),
+            members=lambda: _members(settings, store, journal),
+        ),
         "catalogues": Later(lambda: _catalogue_routes(office, store, calendar)),
         "codes": Later(lambda: _code_routes(office, published)),
         "api": Later(lambda: _vendor_routes(context, settings)),
@@ -453,6 +462,16 @@ def _code_routes(office: Office, published: PublishedMaps) -> Part:
     from gateway.workbench.http import CodeRoutes
 
     return CodeRoutes(office, published.publish)
+
+
+def _members(settings: Settings, store: Store, journal: Journal) -> "MemberRoutes":
+    from gateway.members.nightly import Nightly
+    from gateway.members.routes import MemberRoutes
+
+    nightly = Nightly(
+        settings.data, store, journal, clock=lambda: datetime.now(settings.zone), least=settings.quality_least
+    )
+    return MemberRoutes(nightly)
 
 
 def _vendor_routes(context: rest.Context, settings: Settings) -> Part:

@@ -1,7 +1,8 @@
 """`/conformance`: the suites, the register, runs against the targets that the operator allowed, certificates verified.
 
 GET /conformance/tests · /requirements · /coverage · /runs · /runs/{id} · /runs/{id}/html|junit|sarif|testreport;
-POST /conformance/runs {"target", "roles", "tests"} · POST /conformance/verify {"certificate", "role"}.
+POST /conformance/runs {"target", "roles", "tests"} · POST /conformance/verify {"certificate", "role"}; and what
+`gateway.members.routes` answers: certificates and their states, overrides, proposals, quality, presets.
 A target is a file `targets/<name>.yaml` in the data folder: no caller makes the gateway speak to an address of his own.
 """
 
@@ -12,13 +13,16 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.rest.asgi import request_id_of
 from gateway.rest.outcomes import STATUS, outcome
 from gateway.rest.request import Request
 from terminology.fhirjson import Json, encode
 from terminology.issues import FhirError, InvalidInput, NotAllowed, NotFound, TooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from gateway.members.routes import MemberRoutes
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -31,10 +35,19 @@ MAX_BODY, KEPT_RUNS = 256 * 1024, 200
 
 
 class ConformanceApi:
-    """`folder`: the data folder; runs are kept in `conformance-runs`, one at a time is under way."""
+    """`folder`: the data folder; runs are kept in `conformance-runs`, one at a time is under way.
 
-    def __init__(self, folder: Path, *, clock: Callable[[], datetime]) -> None:
-        self.folder, self.clock = folder, clock
+    `members` builds the routes that decide about members when they are first asked.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], datetime],
+        members: "Callable[[], MemberRoutes] | None" = None,
+    ) -> None:
+        self.folder, self.clock, self._members = folder, clock, members
         self._running = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,6 +106,11 @@ class ConformanceApi:
                 return await self._start(await _body(receive))
             case ("POST", ["verify"]):
                 return self._verify(await _body(receive))
+        if self._members is not None:
+            body = await _body(receive) if request.method == "POST" else {}
+            answered = await self._members().answer(request, parts, body)
+            if answered is not None:
+                return _json(answered[1], answered[0])
         raise NotAllowed("HT-MSG-14", method=request.method, path=request.path[:80], allowed="GET, POST")
 
     async def _start(self, given: Json) -> Reply:
@@ -117,15 +135,20 @@ class ConformanceApi:
 
         from conformance.reports import to_document
         from conformance.testing.ports import open_target
+        from conformance.testing.preset import presets, with_preset
         from conformance.testing.run import run_tests
         from conformance.testing.yaml_test import load_suites, select
 
         try:
-            target = open_target(yaml.safe_load(path.read_text("utf-8")), path.parent)
+            given = with_preset(yaml.safe_load(path.read_text("utf-8")), presets(self.folder / "presets"))
+            target = open_target(given, path.parent)
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             raise InvalidInput("HT-CT-34", name=path.name, detail=str(error)[:200]) from None
-        tests = select(load_suites(), roles=roles or target.roles, ids=ids)
-        document = to_document(run_tests(tests, target, now=self.clock()))
+        try:
+            tests = select(load_suites(), roles=roles or target.roles, ids=ids)
+            document = to_document(run_tests(tests, target, now=self.clock()))
+        finally:
+            target.close()
         folder = self.folder / "conformance-runs"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{document['id']}.json").write_text(json.dumps(document, ensure_ascii=False), "utf-8")

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.members.ledger import Ledger
 from gateway.rest.request import Request
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, Forbidden, Issue
@@ -18,7 +19,7 @@ from terminology.issues import FhirError, Forbidden, Issue
 if TYPE_CHECKING:
     # Read when a gate is asked for the first time: a gateway without one starts without the test engine.
     from conformance.testing.certificate import Certificate
-    from conformance.testing.gate import Override
+    from conformance.testing.gate import Override, Refusal
 
 log = logging.getLogger("gateway.gate")
 
@@ -36,6 +37,8 @@ class Gate:
         self.folder, self.clock, self.header = folder, clock, header.lower()
         self._certificates: dict[str, list[Certificate]] = {}
         self._overrides: list[Override] = []
+        self._refusals: dict[str, Refusal] = {}
+        self._ledger = Ledger(folder / "ledger.jsonl")
         self._stamp: tuple[tuple[str, int], ...] = ()
         self._looked: datetime | None = None
 
@@ -51,10 +54,12 @@ class Gate:
 
         self._look()
         found = admits(
-            member, interaction, certificates=self._certificates, now=self.clock(), overrides=self._overrides
-        )
+            member, interaction, certificates=self._certificates, now=self.clock(), overrides=self._overrides,
+            refusals=self._refusals,
+        )  # fmt: skip
         if found.by_override:
             log.warning("emergency override used", extra={"member": member, "interaction": interaction})
+            self._ledger.write("override-used", at=self.clock(), member=member, interaction=interaction)
         if not found.is_admitted:
             assert found.issue is not None
             raise Forbidden([found.issue])
@@ -68,20 +73,23 @@ class Gate:
         stamp = tuple((path.name, path.stat().st_mtime_ns) for path in files)
         if stamp != self._stamp:
             self._stamp = stamp
-            self._load(files, now)
+            self._load(files)
 
-    def _load(self, files: list[Path], now: datetime) -> None:
+    def _load(self, files: list[Path]) -> None:
         """A file that is not valid is told in the log and admits nobody."""
-        from conformance.testing.certificate import verify
+        from conformance.testing.certificate import open_certificate
 
-        self._certificates, self._overrides = {}, []
+        self._certificates, self._overrides, self._refusals = {}, [], {}
         key = self.folder / "centre.pem"
         public = key.read_bytes() if key.is_file() else b""
         for path in files:
             try:
                 if path.suffix == ".jws":
-                    found = verify(path.read_text("utf-8"), public, today=now.date())
+                    # In any state: the rule tells a suspended member why, and an expiry counts from its day on.
+                    found = open_certificate(path.read_text("utf-8"), public)
                     self._certificates.setdefault(found.member, []).append(found)
+                elif path.name == "refusals.json":
+                    self._refusals = _refusals(json.loads(path.read_text("utf-8")))
                 elif path.name == "overrides.json":
                     self._overrides = [_override(row) for row in json.loads(path.read_text("utf-8"))]
             except (FhirError, OSError, ValueError, KeyError, TypeError) as error:
@@ -115,6 +123,15 @@ def refusal(gate: Gate, member: str, event: str) -> Issue | None:
     except Forbidden as error:
         return error.issues[0]
     return None
+
+
+def _refusals(rows: Json) -> "dict[str, Refusal]":
+    from conformance.testing.gate import Refusal
+
+    return {
+        str(member): Refusal(str(row["run"]), {role: tuple(ids) for role, ids in row["roles"].items()})
+        for member, row in rows.items()
+    }
 
 
 def _override(row: Json) -> "Override":

@@ -5,6 +5,7 @@ Nothing below this module reads the environment. docs/settings.md is generated f
 
 import difflib
 import ipaddress
+import re
 import tomllib
 import types
 import typing
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from terminology.issues import FhirError, InvalidInput, Issue
 
 PREFIX = "HUTONG_"
+NIGHTLY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 FILE_VARIABLE = "HUTONG_CONFIG"
 # Variables that the command line reads itself; they choose, they don't configure.
 NOT_SETTINGS = frozenset({FILE_VARIABLE, "HUTONG_LANG"})
@@ -167,6 +169,17 @@ class Settings:
         None,
         "互认规则包目录（逐项覆盖自带的规则包）。",
         "Folder of recognition packs (overriding the built-in one item by item).",
+    )
+    conformance_nightly: str = setting(
+        "",
+        "每天此时（HH:MM）对各成员运行冒烟测试并评定数据质量；变差时提出暂停建议。空为不运行。",
+        "When (HH:MM) members' smoke tests and data quality are checked each day; what got worse is proposed. Empty: never.",
+    )
+    quality_least: str = setting(
+        "C",
+        "数据质量连续三晚低于此等级时提出暂停建议。",
+        "A suspension is proposed when the data quality is below this grade for three nights.",
+        choices=("A", "B", "C", "D", "E"),
     )
     recognition_reminders: bool = setting(
         True,
@@ -380,6 +393,15 @@ def _rule_problems(spec: Field[Any], value: Any) -> Iterator[Issue]:
 def _joint_problems(settings: Settings) -> Iterator[Issue]:
     if not is_loopback(settings.host) and not settings.insecure:
         yield Issue("HT-CLI-08", {"host": settings.host})
+    if settings.conformance_nightly and not NIGHTLY.fullmatch(settings.conformance_nightly):
+        yield Issue(
+            "HT-CLI-06",
+            {
+                "name": "conformance_nightly",
+                "value": settings.conformance_nightly,
+                "choices": "00:00 … 23:59",
+            },
+        )
     for prefix in ("tls", "mllp_tls"):
         cert, key = getattr(settings, f"{prefix}_cert"), getattr(settings, f"{prefix}_key")
         if (cert is None) != (key is None) or (cert is None and getattr(settings, f"{prefix}_client_ca")):

@@ -22,10 +22,7 @@ def to_certificate_html(certificate: Certificate, jws: str, language: Language =
     import segno
 
     title, *names, note = WORDS[language]
-    row = certificate
-    waivers = ", ".join(f"{id} ≤ {until}" for id, until in row.waivers.items()) or "—"
-    values = [row.member, row.vendor, f"{row.product} {row.version}", ", ".join(row.roles), row.interface_version,
-              row.suite_hash, row.run, f"{row.issued} … {row.valid_to}", row.state, waivers]  # fmt: skip
+    values = facts_of(certificate)
     content = jws if len(jws) <= QR_BYTES else f"sha256:{sha256(jws.encode()).hexdigest()}"
     code = segno.make(content, error="l", micro=False).svg_inline(scale=3, border=2)
     facts = "".join(
@@ -39,3 +36,10 @@ def to_certificate_html(certificate: Certificate, jws: str, language: Language =
         f"td{{word-break:break-all}}</style></head><body><h1>{escape(title)}</h1><table>{facts}</table>"
         f"<p>{code}</p><p>{escape(note)}</p><p><small>{escape(jws)}</small></p></body></html>"
     )
+
+
+def facts_of(row: Certificate) -> list[str]:
+    """Return what stands on a certificate, in the order of WORDS."""
+    waivers = ", ".join(f"{id} ≤ {until}" for id, until in row.waivers.items()) or "—"
+    return [row.member, row.vendor, f"{row.product} {row.version}", ", ".join(row.roles), row.interface_version,
+            row.suite_hash, row.run, f"{row.issued} … {row.valid_to}", row.state, waivers]  # fmt: skip

@@ -138,6 +138,17 @@ def sign(certificate: Certificate, private_pem: bytes) -> str:
 
 def verify(jws: str, public_pem: bytes, *, today: date, role: str | None = None) -> Certificate:
     """Return the certificate; raises InvalidInput (HT-CT-42) when it is altered, foreign, expired, or not of `role`."""
+    found = open_certificate(jws, public_pem)
+    state = found.state_on(today)
+    if state not in WORKING:
+        raise InvalidInput("HT-CT-42", detail=f"{state}, {found.issued} … {found.valid_to}")
+    if role is not None and role not in found.roles:
+        raise InvalidInput("HT-CT-42", detail=f"role {role}")
+    return found
+
+
+def open_certificate(jws: str, public_pem: bytes) -> Certificate:
+    """Return a certificate in any state; raises InvalidInput (HT-CT-42) when it is altered or another centre's."""
     from cryptography.exceptions import InvalidSignature
 
     parts = jws.strip().split(".")
@@ -153,15 +164,9 @@ def verify(jws: str, public_pem: bytes, *, today: date, role: str | None = None)
         raise InvalidInput("HT-CT-42", detail="signature") from None
     body = _decode(parts[1])
     try:
-        found = Certificate(**{**body, "roles": tuple(body["roles"])})
+        return Certificate(**{**body, "roles": tuple(body["roles"])})
     except (TypeError, KeyError):
         raise InvalidInput("HT-CT-42", detail="content") from None
-    state = found.state_on(today)
-    if state not in WORKING:
-        raise InvalidInput("HT-CT-42", detail=f"{state}, {found.issued} … {found.valid_to}")
-    if role is not None and role not in found.roles:
-        raise InvalidInput("HT-CT-42", detail=f"role {role}")
-    return found
 
 
 def _waivers(rows: Iterable[Verdict]) -> dict[str, str]:

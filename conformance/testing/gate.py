@@ -42,6 +42,18 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a member got no certificate: the requirements that stood in the way by role, and the run that shows it."""
+
+    run: str
+    roles: Mapping[str, tuple[str, ...]]
+
+    def failing(self, roles: Iterable[str]) -> tuple[str, ...]:
+        """Return the requirements of these roles that did not hold."""
+        return tuple(id for role in roles for id in self.roles.get(role, ()))
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """`issue`: why not; `by_override`: let in by an emergency, so it has to be audited."""
 
@@ -66,6 +78,7 @@ def admits(
     now: datetime,
     role: str | None = None,
     overrides: Iterable[Override] = (),
+    refusals: Mapping[str, Refusal] | None = None,
 ) -> Admission:
     """Tell whether a member may do an interaction now; `certificates` are verified ones by member.
 
@@ -93,4 +106,12 @@ def admits(
         return Admission(True, by_override=True)
     shown = role or ", ".join(wanted) or "-"
     values = {"member": member[:80], "interaction": interaction[:80], "role": shown, "reason": reason}
+    refused = (refusals or {}).get(member)
+    failing = refused.failing(wanted) if refused is not None else ()
+    if refused is not None and failing:
+        # Not only that it may not, but which requirement keeps it out, and where its evidence is.
+        where = f"/conformance/runs/{refused.run}/html"
+        return Admission(
+            False, Issue("HT-CT-53", {**values, "requirements": ", ".join(failing[:5]), "where": where})
+        )
     return Admission(False, Issue("HT-CT-44", values))

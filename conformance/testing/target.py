@@ -27,6 +27,12 @@ class Line(Protocol):
         """Send one message and return the answer's body; raises Unreachable when none comes."""
 
 
+class Port(Protocol):
+    """A part of a target that holds a connection or a door open."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """`variables` are put into tests as `${name}`; `evidence`: requirement or attest id → file or note."""
@@ -38,3 +44,9 @@ class Target:
     line: Line | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+
+    def close(self) -> None:
+        """Close what was opened for it."""
+        for port in self.ports:
+            port.close()

@@ -2,10 +2,9 @@
 
 import json
 import os
-import re
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,15 +12,19 @@ from conformance.reports import compare as compare_runs
 from conformance.reports import from_document, to_document
 from conformance.testing.requirements import coverage as covered
 from conformance.testing.requirements import load_register
-from conformance.testing.result import Result, Run
-from conformance.testing.target import Outbox, Target
-from conformance.testing.verdict import Waiver, verdicts
+from conformance.testing.result import Result, Run, Step
+from conformance.testing.target import Target
+from conformance.testing.verdict import verdicts
 from conformance.testing.yaml_test import load_suites, load_tests, select
 from gateway.cli import FINDINGS
-from gateway.cli.serve import AsJson
+from gateway.cli.serve import AsJson, Data
 from gateway.cli.speech import language, print_json, say, styled
+from gateway.settings import Settings, load_settings
 from terminology.fhirjson import Json
 from terminology.issues import InvalidInput
+
+if TYPE_CHECKING:
+    from conformance.testing.certificate import Certificate
 
 Roles = Annotated[
     list[str] | None, typer.Option("--role", help=say("角色，可多次。", "Role; may be repeated."))
@@ -47,7 +50,6 @@ Failed = Annotated[
     Path | None,
     typer.Option(help=say("只重跑该次运行中未通过的。", "Run again only what did not pass in this run.")),
 ]
-_BLANK = re.compile(r"\$\{env:([A-Z][A-Z0-9_]{0,60})\}")
 
 
 def list_tests(role: Roles = None, suite: Suites = None, as_json: AsJson = False) -> None:
@@ -75,21 +77,23 @@ def run(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
+    from conformance.testing.ports import open_target
     from conformance.testing.run import run_tests
 
-    given = _load(target)
+    given = load_target(target)
     wanted = list(test or ())
     if failed is not None:
         wanted += [row["id"] for row in _document(failed)["results"] if row["state"] != "pass"]
-    with _Ports(given, target) as ports:
-        now = datetime.now().astimezone()
+    port = open_target(given, target.parent, tell=None if as_json else print)
+    now = datetime.now().astimezone()
+    try:
         if script:
-            found = _scripts(script, ports.target, now)
+            found = _scripts(script, port, now)
         else:
-            tests = select(_tests(suite), roles=role or ports.target.roles, ids=wanted)
-            found = run_tests(
-                tests, ports.target, now=now, language=language(), tell=None if as_json else _tell
-            )
+            tests = select(_tests(suite), roles=role or port.roles, ids=wanted)
+            found = run_tests(tests, port, now=now, language=language(), tell=None if as_json else _tell)
+    finally:
+        port.close()
     document = to_document(found)
     document["target_file"] = {name: given.get(name) for name in ("member", "vendor", "product", "version")}
     if out is not None:
@@ -139,6 +143,8 @@ def certificate(
     verify: Annotated[Path | None, typer.Option(help=say("要验证的证书（JWS）。", "Certificate (JWS) to verify."))] = None,
     public: Annotated[Path | None, typer.Option(help=say("中心公钥（PEM）。", "The centre's public key (PEM)."))] = None,
     role: Annotated[str | None, typer.Option(help=say("须含的角色。", "A role that it must have."))] = None,
+    by: Annotated[str, typer.Option(help=say("签发人；写入数据目录，网关随即放行。", "Who issues; kept in the data folder, the gate follows."))] = "",
+    data: Data = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     from dataclasses import asdict
@@ -154,9 +160,12 @@ def certificate(
             say("有效：", "Valid: ") + f"{found.member}, {', '.join(found.roles)}, ≤ {found.valid_to}"
         )
         return
+    if run_file is not None and target is not None and by:
+        _register(_document(run_file), load_target(target), by, out, load_settings(os.environ, data=data))
+        return
     if run_file is None or target is None or key is None:
-        raise InvalidInput("HT-CT-42", detail="--run, --target, --key")
-    _issue(_document(run_file), _load(target), key, out or Path("."), today)
+        raise InvalidInput("HT-CT-42", detail="--run, --target, --key | --by")
+    _issue(_document(run_file), load_target(target), key, out or Path("."), today)
 
 
 def compare(
@@ -184,65 +193,12 @@ def compare(
         raise typer.Exit(FINDINGS)
 
 
-class _Ports:
-    """The open ports of a target file; closed at the end."""
-
-    def __init__(self, given: Json, path: Path) -> None:
-        self.given, self.path = given, path
-        self._open: list[Any] = []
-
-    def __enter__(self) -> "_Ports":
-        from conformance.testing.listener import Files, Listener, MllpLine
-        from conformance.testing.wire import HttpClient
-
-        given = self.given
-        fhir = line = None
-        outbox: Outbox | None = None
-        if given.get("fhir"):
-            row = given["fhir"]
-            headers = {name: _secret(str(value)) for name, value in row.get("headers", {}).items()}
-            fhir = HttpClient(row["base"], headers=headers, seconds=float(row.get("seconds", 20)))
-        if given.get("listen"):
-            row = given["listen"]
-            listener = Listener(
-                row.get("host", "127.0.0.1"),
-                int(row.get("port", 0)),
-                seconds=float(row.get("seconds", 30)),
-                tell=print,
-            )
-            outbox = listener
-            self._open.append(listener)
-            print(say(f"监听 MLLP {listener.port}", f"Listening for MLLP on {listener.port}"))
-        elif given.get("samples"):
-            outbox = Files(self.path.parent / given["samples"])
-        if given.get("mllp"):
-            line = MllpLine(given["mllp"]["host"], int(given["mllp"]["port"]))
-        self.target = Target(
-            str(given["member"]), tuple(given.get("roles", ())), fhir, outbox, line,
-            {name: str(value) for name, value in given.get("variables", {}).items()},
-            {name: str(value) for name, value in given.get("evidence", {}).items()},
-        )  # fmt: skip
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for port in self._open:
-            port.close()
-
-
 def _issue(document: Json, given: Json, key: Path, out: Path, today: date) -> None:
-    from conformance.reports.certificate_page import to_certificate_html
     from conformance.testing.certificate import issue, new_key, public_key, sign
+    from gateway.members.routes import role_verdicts
 
     run_of = from_document(document)
-    waivers = [_waiver(row) for row in given.get("waivers", ())]
-    register = load_register()
-    rows = {
-        role: verdicts(
-            register, run_of.results, role=role, today=today, waivers=waivers,
-            not_applicable=given.get("not_applicable"),
-        )
-        for role in given.get("roles", ())
-    }  # fmt: skip
+    rows = role_verdicts(given, run_of.results, today)
     if not key.exists():
         key.write_bytes(new_key())
         key.chmod(0o600)
@@ -254,23 +210,43 @@ def _issue(document: Json, given: Json, key: Path, out: Path, today: date) -> No
         fingerprint=str(given.get("fingerprint", "")),
     )  # fmt: skip
     jws = sign(made, private)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "certificate.jws").write_text(jws, "utf-8")
+    _pages(made, jws, out)
     (out / "centre.pem").write_bytes(public_key(private))
-    (out / "certificate.html").write_text(to_certificate_html(made, jws, language()), "utf-8")
     print(say(f"已签发 {made.state}：", f"Issued ({made.state}): ") + str(out / "certificate.jws"))
 
 
-def _waiver(row: Json) -> Waiver:
-    from terminology.issues import BusinessRule
+def _pages(made: "Certificate", jws: str, out: Path) -> None:
+    """Write the certificate as JWS, page and, with the extra `pdf`, PDF."""
+    from conformance.reports.certificate_page import to_certificate_html
+    from conformance.reports.certificate_pdf import to_certificate_pdf
 
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "certificate.jws").write_text(jws, "utf-8")
+    (out / "certificate.html").write_text(to_certificate_html(made, jws, language()), "utf-8")
     try:
-        return Waiver(
-            row["requirement"], row["reason"], row["asked_by"], row["approver"],
-            date.fromisoformat(str(row["granted"])), date.fromisoformat(str(row["until"])),
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise BusinessRule("HT-CT-40", detail=str(error)[:100]) from None
+        (out / "certificate.pdf").write_bytes(to_certificate_pdf(made, jws, language()))
+    except ModuleNotFoundError:
+        print(
+            say(
+                "未装 reportlab，略过 certificate.pdf。",
+                "reportlab is not installed; certificate.pdf is left out.",
+            )
+        )
+
+
+def _register(document: Json, given: Json, by: str, out: Path | None, settings: Settings) -> None:
+    """Issue into the data folder's registry: the gate of the running gateway reads it within two seconds."""
+    from gateway.members.registry import Registry
+    from gateway.members.routes import role_verdicts
+
+    registry = Registry(settings.data / "certificates", clock=lambda: datetime.now(settings.zone))
+    run_of = from_document(document)
+    rows = role_verdicts(given, run_of.results, datetime.now(settings.zone).date())
+    made = registry.issue(given, rows, run=run_of.id, suite_hash=run_of.suite_hash, by=by)
+    jws = (settings.data / "certificates" / f"{made.member}.jws").read_text("utf-8")
+    if out is not None:
+        _pages(made, jws, out)
+    print(say(f"已签发 {made.state}：", f"Issued ({made.state}): ") + made.member)
 
 
 def _scripts(paths: list[Path], target: Target, now: datetime) -> Run:
@@ -278,6 +254,8 @@ def _scripts(paths: list[Path], target: Target, now: datetime) -> Run:
     from conformance.testing.script import load_script
     from gateway.rest.example import minimal
 
+    if target.fhir is None:
+        raise InvalidInput("HT-CT-29", port="fhir")
     files = [
         file
         for path in paths
@@ -290,12 +268,14 @@ def _scripts(paths: list[Path], target: Target, now: datetime) -> Run:
         try:
             script = load_script(file, fake=minimal)
         except InvalidInput as error:
-            # A folder holds fixtures beside its scripts.
-            if len(files) > 1 and error.issues[0].code == "HT-CT-01":
-                continue
-            raise
-        if target.fhir is None:
-            raise InvalidInput("HT-CT-29", port="fhir")
+            if len(files) == 1:
+                raise
+            # A folder holds fixtures beside its scripts; of a script that cannot be read the report tells.
+            if b"TestScript" in file.read_bytes()[:4096] and error.issues[0].code != "HT-CT-01":
+                step = Step("load", file.name, "error", error.issues)
+                run_of.results.append(Result(file.name, file.name, file.name, [step]))
+                _tell(run_of.results[-1])
+            continue
         for result in Player(script, target.fhir).play():
             run_of.results.append(result)
             _tell(result)
@@ -344,8 +324,11 @@ def _tests(suites: list[Path] | None) -> tuple[Any, ...]:
     return (*load_suites(), *load_tests(suites)) if suites else load_suites()
 
 
-def _load(path: Path) -> Json:
+def load_target(path: Path) -> Json:
+    """Return a target file over its preset; raises InvalidInput HT-CT-34."""
     import yaml
+
+    from conformance.testing.preset import presets, with_preset
 
     try:
         given = yaml.safe_load(path.read_text("utf-8"))
@@ -353,7 +336,8 @@ def _load(path: Path) -> Json:
         raise InvalidInput("HT-CT-34", name=path.name, detail=str(error)[:200]) from None
     if not isinstance(given, dict) or not given.get("member"):
         raise InvalidInput("HT-CT-34", name=path.name, detail="member")
-    return given
+    own = path.parent.parent / "presets"
+    return with_preset(given, presets(own if own.is_dir() else None))
 
 
 def _document(path: Path) -> Json:
@@ -372,12 +356,3 @@ def _text(path: Path) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("HT-CT-34", name=path.name, detail=str(error)[:200]) from None
-
-
-def _secret(text: str) -> str:
-    """A credential of a target file comes from the environment: `${env:NAME}`."""
-
-    def value(found: "re.Match[str]") -> str:
-        return os.environ.get(found[1], "")
-
-    return _BLANK.sub(value, text)
