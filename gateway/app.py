@@ -19,6 +19,8 @@ from gateway.channels.soap import Soap
 from gateway.conformance_api import ConformanceApi
 from gateway.front import App, Front
 from gateway.gate import Gate
+from gateway.imaging.accession import NumberingStore
+from gateway.imaging.imaging import Imaging
 from gateway.ingest.astm import Astm
 from gateway.ingest.cda import Cda
 from gateway.ingest.dicom import Dicom
@@ -81,10 +83,12 @@ class Gateway:
     office: Office
     started: float
     recognition: RecognitionStore
+    imaging: Imaging
     calendar: Calendar
     ports: Sequence[Port] = ()
     polling: "Polling | None" = None
     mllp_port: int | None = None
+    dicom_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
     nights: "asyncio.Task[None] | None" = None
     days: "asyncio.Task[None] | None" = None
@@ -98,6 +102,12 @@ class Gateway:
         if self.settings.conformance_nightly:
             nightly = _members(self.settings, self.store, self.journal).nightly
             self.nights = asyncio.create_task(nightly.keep_watch(self.settings.conformance_nightly))
+        try:
+            self.dicom_port = await self.imaging.start()
+        except OSError as error:
+            raise port_taken(
+                self.settings.host, self.settings.dicom_port, error, option="dicom-port"
+            ) from None
         if self.mllp is not None:
             await self._listen(self.mllp)
         for port in self.ports:
@@ -155,7 +165,8 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     library = TerminologyLibrary(stored, catalogues, is_noticed=True)
     guarded, desk = _workflow(settings, stored)
     watched = RecognitionStore(NoticingStore(guarded, library.notice))
-    store: Store = watched
+    # Orders get their accession number on the one write path, before anybody is told of them.
+    store = cast(Store, NumberingStore(watched))
     journal = Journal(
         settings.data,
         control_id_reuse_hours=settings.control_id_reuse_hours,
@@ -174,8 +185,10 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         complete={"astm": adopted},
         senders=desk.senders if desk is not None else None,
     )
+    imaging = Imaging(settings, store, maps, processor)
+    kinds["dicom"] = Dicom(cast("ActiveMaps", maps), file=imaging.file_message)
     questions = {"hl7v2": _questions(settings, store, maps, gate)}
-    intake = Intake(
+    intake = imaging.intake = Intake(
         kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes, questions=questions
     )
     mllp = _mllp(settings, intake, kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
@@ -217,6 +230,8 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         ),
         "catalogues": Later(lambda: _catalogue_routes(office, store, calendar)),
         "codes": Later(lambda: _code_routes(office, published)),
+        "imaging": Later(lambda: _imaging_routes(imaging)),
+        "dicomweb": Later(lambda: _dicomweb(imaging)),
         "api": Later(lambda: _vendor_routes(context, settings)),
     }
     polling = build_polling(settings, intake, journal, kinds, metrics)
@@ -226,7 +241,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     if settings.recognition_reminders:
         watched.start(context)
     return Gateway(
-        settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched,
+        settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched, imaging,
         calendar=calendar,
         ports=(*_ports(settings, intake, store, metrics), *([polling] if polling is not None else ())) if with_mllp else (),
         polling=polling,
@@ -478,6 +493,18 @@ def _vendor_routes(context: rest.Context, settings: Settings) -> Part:
     from gateway.recognition.vendor import VendorApi, load_clients
 
     return VendorApi(context, load_clients(settings.vendor_clients) if settings.vendor_clients else None)
+
+
+def _imaging_routes(imaging: Imaging) -> Part:
+    from gateway.imaging.http import ImagingRoutes
+
+    return ImagingRoutes(imaging)
+
+
+def _dicomweb(imaging: Imaging) -> Part:
+    from gateway.dicomweb.routes import Dicomweb
+
+    return Dicomweb(imaging)
 
 
 def _health(started: float) -> Json:

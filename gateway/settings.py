@@ -149,6 +149,63 @@ class Settings:
     astm_connections: int = setting(
         128, "同时连接的设备上限。", "How many devices may be connected.", at_least=1, at_most=65536
     )
+    dicom: bool = setting(
+        False,
+        "是否开启 DICOM 接收（C-STORE、工作列表、MPPS）；DICOMweb 始终可用。",
+        "Whether the DICOM listener runs (C-STORE, worklist, MPPS); DICOMweb is there anyway.",
+    )
+    dicom_port: int = setting(
+        11112,
+        "DICOM 端口；0 为任选空闲端口。",
+        "DICOM port; 0 takes any free one.",
+        at_least=0,
+        at_most=65535,
+    )
+    dicom_ae_title: str = setting(
+        "HUTONG", "本网关的 AE 标题（最长 16 个字符）。", "AE title of this gateway (at most 16 characters)."
+    )
+    dicom_peers: str = setting(
+        "",
+        "允许呼叫的 AE 标题，用逗号分隔；空为不限。",
+        "AE titles that may call, separated by commas; empty lets any call.",
+    )
+    dicom_associations: int = setting(
+        32,
+        "同时存在的 DICOM 关联上限。",
+        "How many DICOM associations may be open.",
+        at_least=1,
+        at_most=1024,
+    )
+    dicom_folder: Path | None = setting(
+        None,
+        "影像对象目录；空为数据目录下的 imaging。",
+        "Object folder; empty is imaging in the data folder.",
+    )
+    dicom_quiet_seconds: float = setting(
+        60.0,
+        "检查多久没有新影像后视为完整（available）。",
+        "After how long without new objects a study counts as whole (available).",
+        at_least=0.1,
+    )
+    dicom_patient_issuer: str = setting(
+        "",
+        "影像中 PatientID 未注明发号机构时所属的机构（与 PID-3.4 的写法相同）。",
+        "Whose numbers PatientIDs without an issuer are (written as in PID-3.4).",
+    )
+    dicom_charset: str = setting(
+        "GB18030",
+        "工作列表查询未指明字符集时使用的字符集。",
+        "Charset of worklist answers to devices that name none.",
+        choices=("GB18030", "GBK", "ISO_IR 192", "ISO_IR 6"),
+    )
+    dicom_forward: str = setting(
+        "",
+        "转发的归档，用逗号分隔：名=dicom://AE标题@主机:端口，或 名=https://主机/dicom-web。",
+        "Archives to pass objects on to, separated by commas: NAME=dicom://AETITLE@HOST:PORT or NAME=https://HOST/dicom-web.",
+    )
+    dicom_max_bytes: int = setting(
+        4096 * MIB, "单个影像对象的大小上限（字节）。", "Largest DICOM object in bytes.", at_least=1024
+    )
     message_max_bytes: int = setting(
         16 * MIB, "单条消息或一批的大小上限（字节）。", "Largest message or batch in bytes.", at_least=1024
     )
@@ -417,6 +474,15 @@ def _joint_problems(settings: Settings) -> Iterator[Issue]:
             "HT-CLI-06",
             {"name": "store", "value": settings.store, "choices": "sqlite | memory | postgresql://…"},
         )
+    title = settings.dicom_ae_title
+    if (
+        not title.strip()
+        or len(title) > 16
+        or not title.isascii()
+        or not title.isprintable()
+        or "\\" in title
+    ):
+        yield Issue("HT-CLI-03", {"name": "dicom_ae_title", "value": title[:40], "type": "AE title (PS3.5)"})
     try:
         ZoneInfo(settings.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -67,6 +67,45 @@ ROWS = (
     Row("run", "map:run", "试运行一个映射，不写入。", "Map a message without storing anything.", "map"),
     Row("test", "map:try_maps", "运行映射自带的测试。", "Run the tests that maps carry.", "map"),
     Row(
+        "orphans",
+        "imaging:orphans",
+        "列出待匹配申请单的检查及建议。",
+        "List studies without an order, with suggestions.",
+        "imaging",
+    ),
+    Row("link", "imaging:link", "把检查匹配到申请单。", "Link a study with an order.", "imaging"),
+    Row(
+        "dismiss",
+        "imaging:dismiss",
+        "检查不需要申请单，移出列表。",
+        "Take a study off the list.",
+        "imaging",
+    ),
+    Row(
+        "aside",
+        "imaging:aside",
+        "另行保存的影像：列出、采用、放弃。",
+        "Objects kept aside: list, accept, discard.",
+        "imaging",
+    ),
+    Row(
+        "forwards",
+        "imaging:forwards",
+        "转发到归档的进度。",
+        "How far forwarding to archives is.",
+        "imaging",
+    ),
+    Row(
+        "resend",
+        "imaging:resend",
+        "重新转发等待与搁置的影像。",
+        "Forward again what waits or was parked.",
+        "imaging",
+    ),
+    Row(
+        "echo", "imaging:echo", "测试 DICOM 连接（C-ECHO）。", "Test a DICOM connection (C-ECHO).", "imaging"
+    ),
+    Row(
         "recognize",
         "recognize:recognize",
         "判断已有检查检验结果能否互认。",

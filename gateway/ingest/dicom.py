@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 NOT_DICOM = "HT-DCM-01"
 
 
+File = Callable[[bytes, Instance], tuple[Json, Callable[[Result], Result]]]
+
+
 class Maps(Protocol):
     """The active maps of DICOM."""
 
@@ -32,12 +35,14 @@ class Maps(Protocol):
 
 
 class Dicom:
-    """`file`: files an object that came as a message and returns its record with the whole study, None = on its own."""
+    """`file`: files an object that came as a message; returns its record with its study, and what the study makes of the
+    result. None: each object on its own.
+    """
 
     name = "dicom"
     media_type = "application/json; charset=utf-8"
 
-    def __init__(self, maps: Maps, *, file: Callable[[bytes, Instance], Json] | None = None) -> None:
+    def __init__(self, maps: Maps, *, file: File | None = None) -> None:
         self.maps, self.file = maps, file
 
     def admit(self, raw: bytes, origin: Origin) -> Sequence[Admission]:
@@ -64,11 +69,11 @@ class Dicom:
     def map(self, message: Any) -> Result:
         # The admission hands on the instance alone: its buffer is the file.
         raw, instance = message if isinstance(message, tuple) else (message.buffer, message)
-        record = self.file(raw, instance) if self.file is not None else alone(instance)
+        record, place = self.file(raw, instance) if self.file is not None else (alone(instance), None)
         result = self.maps.run_dicom(instance, record)
         if is_electrocardiogram(instance):
-            return with_electrocardiogram(result, bytes(raw), cast("ActiveMaps", self.maps))
-        return result
+            result = with_electrocardiogram(result, bytes(raw), cast("ActiveMaps", self.maps))
+        return place(result) if place is not None else result
 
     def wants(self, header: Any, level: Level, verdict: Verdict) -> bool:
         return level == "original"

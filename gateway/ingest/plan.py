@@ -40,6 +40,9 @@ def plan(result: Result, stored: Mapping[Key, Version], *, source: str) -> Plan:
 
 def message_source(message: Message) -> str:
     """meta.source: which message, and which request (https://hl7.org/fhir/R4/resource-definitions.html#Meta.source)."""
+    if not message.id:
+        # A study is no message: its resources come of all its objects.
+        return f"urn:oid:{message.control_id}#{message.request_id}"
     return f"urn:hutong:message:{message.id}#{message.request_id}"
 
 

@@ -86,7 +86,7 @@ class Processor:
             result = kind.map(message if message is not None else kind.parse(entry.raw or b""))
             if entry.kind in self.complete:
                 result = await self.complete[entry.kind](result, self.store)
-            made, written = await self._commit(entry, result)
+            made, written = await self.commit(entry, result)
             done = Done(entry.id, "stored", _detail(result, made, written), _codes(result))
             for version in written:
                 self.metrics.resources.add(version.type)
@@ -104,7 +104,8 @@ class Processor:
         )  # fmt: skip
         return done
 
-    async def _commit(self, entry: Entry, result: Result) -> tuple[Plan, list[Version]]:
+    async def commit(self, entry: Entry, result: Result) -> tuple[Plan, list[Version]]:
+        """Write what a mapping says with its Provenance; raises FhirError for what may not be written."""
         for attempt in range(COMMIT_ATTEMPTS):
             try:
                 return await self._commit_once(entry, result)

@@ -41,7 +41,11 @@ def provenance(message: Message, result: Result, targets: Sequence[str], *, zone
         for line in result.coverage.kept
         if line.strip()
     ]
-    identifiers = {"system": MESSAGE_SYSTEM, "value": str(message.id)}
+    identifiers = (
+        {"system": MESSAGE_SYSTEM, "value": str(message.id)}
+        if message.id
+        else {"system": "urn:dicom:uid", "value": f"urn:oid:{message.control_id}"}
+    )
     return {
         "resourceType": "Provenance",
         "id": provenance_id(message),

@@ -26,7 +26,8 @@ _META_SYNTAX, _META_CLASS, _META_INSTANCE, _META_SOURCE = 0x00020010, 0x00020002
 class Instance:
     """One SOP instance without its pixels.
 
-    `buffer` is what the spans of `elements` point into: the file, or the inflated data set of a deflated one.
+    `start`: where the data set begins in the file; `buffer` is what the spans of `elements` point into: the file, or the
+    inflated data set of a deflated one.
     """
 
     elements: Sequence[Element]
@@ -34,6 +35,7 @@ class Instance:
     transfer_syntax: str
     encoding: Encoding
     source: str = ""
+    start: int = 0
     buffer: Any = field(default=b"", repr=False)
 
     def text(self, tag: int) -> str:
@@ -91,14 +93,14 @@ def read_instance(buffer: Any) -> Instance:
     syntax = meta.get(_META_SYNTAX, "")
     if not syntax:
         syntax = EXPLICIT_LITTLE if bytes(buffer[at + 4 : at + 6]) in VRS else IMPLICIT_LITTLE
-    encoding = encoding_of(syntax)
+    encoding, begins = encoding_of(syntax), at
     if encoding.is_deflated:
         buffer, at = _inflated(buffer, at), 0
     _check_encoding(buffer, at, encoding, syntax)
     walker = Walker(buffer, encoding, vr_of)
     elements = walker.elements(at, len(buffer))
     charset = charset_in(elements)
-    return Instance(elements, charset, syntax, encoding, meta.get(_META_SOURCE, ""), buffer)
+    return Instance(elements, charset, syntax, encoding, meta.get(_META_SOURCE, ""), begins, buffer)
 
 
 def require_uids(instance: Instance) -> None:

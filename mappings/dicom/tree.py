@@ -1,6 +1,7 @@
 """Elements → keywords: the record that maps of format `dicom` read, and DICOM JSON (PS3.18 annex F)."""
 
 import base64
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -17,6 +18,8 @@ FREE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _WHOLE = frozenset({"LT", "ST", "UT", "UR"})
 _WORDS = FREE | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+# Dates of ACR-NEMA and of people; a hyphen between two dates is a range.
+_PUNCTUATED = re.compile(r"\b(\d{4})[.-](\d\d)[.-](\d\d)\b")
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
@@ -64,7 +67,7 @@ def _plain(element: Element, charset: Charset, *, is_little: bool) -> Any:
         return [row for row in rows if row]
     values = values_of(element, charset, is_little=is_little)
     if element.vr == "DA":
-        values = [str(value).replace(".", "").replace("-", "") for value in values]
+        values = [_PUNCTUATED.sub(r"\1\2\3", str(value)) for value in values]
     elif element.vr == "TM":
         values = [str(value).replace(":", "") for value in values]
     kept = [value for value in values if value != ""]

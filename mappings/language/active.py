@@ -30,6 +30,7 @@ from terminology.translate import Translator
 
 if TYPE_CHECKING:
     from mappings.dicom import Instance
+    from mappings.dicom.charset import Charset
 
 SHIPPED = Path(__file__).parent.parent / "maps"
 LOOK_SECONDS = 1.0
@@ -118,23 +119,25 @@ class ActiveMaps:
 
         Its map is found by modality; sender patterns say "StationName|InstitutionName".
         """
-        station, institution = (str(record.get(name) or "") for name in ("StationName", "InstitutionName"))
-        map = self.get(named) if named else self.find("dicom", instance.modality or "-", station, institution)
-        result = map.convert(record, self.sender_of(station, institution), self.translator, explain=explain)
-        result.kind = instance.modality
+        result = self._run_keywords(named or instance.modality, record, is_named=bool(named), explain=explain)
         result.control_id = instance.uid
-        charset = instance.charset
-        result.codec, result.declared, result.is_guessed = (
-            charset.codec,
-            charset.declared or None,
-            charset.is_guessed,
-        )
-        if charset.is_guessed:
-            word = charset.declared or "-"
-            issue = Issue(
-                "HT-DCM-09", {"declared": word[:40], "codec": charset.codec}, "warning", source="(0008,0005)"
-            )
-            result.issues = [issue, *result.issues]
+        return _with_charset(result, instance.charset)
+
+    def run_study(self, record: Json, charset: "Charset") -> Result:
+        """Return what a study becomes, whatever its objects are: by the map for any modality."""
+        return _with_charset(self._run_keywords("STUDY", record), charset)
+
+    def run_step(self, record: Json, charset: "Charset") -> Result:
+        """Return what a performed procedure step becomes: by the map of MPPS."""
+        return _with_charset(self._run_keywords("MPPS", record), charset)
+
+    def _run_keywords(
+        self, kind: str, record: Json, *, is_named: bool = False, explain: bool = False
+    ) -> Result:
+        station, institution = (str(record.get(name) or "") for name in ("StationName", "InstitutionName"))
+        map = self.get(kind) if is_named else self.find("dicom", kind or "-", station, institution)
+        result = map.convert(record, self.sender_of(station, institution), self.translator, explain=explain)
+        result.kind = str(record.get("Modality") or kind)
         return result
 
     def sender_of(self, application: str, facility: str) -> Sender:
@@ -375,6 +378,16 @@ class ActiveMaps:
         if base is None or base is document or depth >= EXTEND_DEPTH:
             raise InvalidInput([problem("HT-MAP-23", document.place, name=document.extends)])
         return extend(self._resolved(base, depth + 1), document)
+
+
+def _with_charset(result: Result, charset: "Charset") -> Result:
+    """Return the result with the charset facts of an object; one that was worked out is told (HT-DCM-09)."""
+    result.codec, result.declared = charset.codec, charset.declared or None
+    result.is_guessed = charset.is_guessed
+    if charset.is_guessed:
+        values = {"declared": (charset.declared or "-")[:40], "codec": charset.codec}
+        result.issues = [Issue("HT-DCM-09", values, "warning", source="(0008,0005)"), *result.issues]
+    return result
 
 
 def compile_map(document: Document) -> Map | OutboundMap:

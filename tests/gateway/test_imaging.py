@@ -1,0 +1,467 @@
+"""The DICOM port: objects kept, studies as resources, orders matched, worklist and performed steps."""
+
+import asyncio
+from pathlib import Path
+
+from gateway.app import Gateway
+from tests.gateway.dicom_network import (
+    MPPS,
+    PATIENT,
+    VERIFY,
+    ask,
+    client,
+    device,
+    imaging,
+    order,
+    put,
+    query,
+    resources,
+    send,
+    wait_for,
+)
+from tests.gateway.running import run
+from tests.mappings.dicom_files import SAMPLES, ct
+
+
+async def study(gateway: Gateway, status: str = "available") -> dict:
+    async def look() -> dict | None:
+        found = await resources(gateway, "ImagingStudy")
+        return found[0] if found and found[0]["status"] == status else None
+
+    return await wait_for(look)
+
+
+class TestStore:
+    """C-STORE: PS3.4 §B"""
+
+    def test_echo(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+
+                def speak() -> int:
+                    with device(gateway.dicom_port, VERIFY) as association:
+                        return association.send_c_echo().Status
+
+                assert await asyncio.to_thread(speak) == 0
+
+        run(scenario())
+
+    def test_a_study_grows_and_becomes_available(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                raws = [ct(uid=f"1.2.3.1.1.{number}", number=number) for number in range(1, 4)]
+                raws.append(ct(uid="1.2.3.1.2.1", series="1.2.3.1.2", series_number="2", number=1))
+                answers = await asyncio.to_thread(send, gateway.dicom_port, *raws)
+                assert [answer.Status for answer in answers] == [0, 0, 0, 0]
+                found = await study(gateway)
+                assert found["numberOfInstances"] == 4
+                assert [(row["number"], row["numberOfInstances"]) for row in found["series"]] == [
+                    (1, 3),
+                    (2, 1),
+                ]
+                assert found["modality"] == [
+                    {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "CT"}
+                ]
+                patient = (await resources(gateway, "Patient"))[0]
+                assert patient["name"][0]["text"] == "张三丰"
+                endpoint = (await resources(gateway, "Endpoint"))[0]
+                assert endpoint["address"].endswith("/dicomweb")
+                assert found["endpoint"] == [{"reference": f"Endpoint/{endpoint['id']}"}]
+                assert len(list((tmp_path / "imaging" / "objects").rglob("*.dcm"))) == 4
+
+        run(scenario())
+
+    def test_the_same_object_again_changes_nothing(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                await asyncio.to_thread(send, gateway.dicom_port, ct())
+                first = await study(gateway)
+                assert [
+                    row.Status for row in await asyncio.to_thread(send, gateway.dicom_port, ct(), ct())
+                ] == [0, 0]
+                await asyncio.sleep(0.5)
+                assert (await study(gateway))["meta"]["versionId"] == first["meta"]["versionId"]
+
+        run(scenario())
+
+    def test_other_content_under_a_known_uid_is_kept_aside(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                answers = await asyncio.to_thread(send, gateway.dicom_port, ct(), ct(pixels=b"\7" * 64))
+                assert [answer.Status for answer in answers] == [0, 0xB000]
+                async with client(gateway) as http:
+                    rows = (await http.get("/imaging/asides")).json()["asides"]
+                    assert [(row["uid"], row["reason"]) for row in rows] == [("1.2.3.1.1.1", "conflict")]
+                    done = await http.post(f"/imaging/asides/{rows[0]['id']}/accept")
+                    assert done.json()["state"] == "accepted"
+                    whole = await http.get(
+                        "/dicomweb/studies/1.2.3.1/series/1.2.3.1.1/instances/1.2.3.1.1.1",
+                        headers={"Accept": "application/dicom"},
+                    )
+                    assert whole.content.endswith(b"\7" * 64)
+
+        run(scenario())
+
+    def test_two_patients_in_one_study(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                other = ct(uid="1.2.3.1.1.2", patient="P0002", name="Li^Si=李^四", birth="19700101")
+                answers = await asyncio.to_thread(send, gateway.dicom_port, ct(), other)
+                assert [answer.Status for answer in answers] == [0, 0xC002]
+                assert "HT-DCM-21" in answers[1].ErrorComment
+                assert (await study(gateway))["numberOfInstances"] == 1
+                async with client(gateway) as http:
+                    rows = (await http.get("/imaging/asides")).json()["asides"]
+                    assert rows[0]["reason"] == "other-patient"
+
+        run(scenario())
+
+    def test_an_object_without_study_uid_is_refused_and_its_bytes_kept(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                answers = await asyncio.to_thread(send, gateway.dicom_port, ct(study=None))
+                assert answers[0].Status == 0xA900
+                assert answers[0].ErrorComment.startswith("HT-DCM-02")
+                async with client(gateway) as http:
+                    rows = (await http.get("/messages", params={"state": "parked"})).json()["messages"]
+                    assert [row["issues"][0]["code"] for row in rows] == ["HT-DCM-02"]
+                    raw = await http.get(f"/messages/{rows[0]['id']}/raw")
+                    assert b"CT01" in raw.content
+                assert await resources(gateway, "ImagingStudy") == []
+
+        run(scenario())
+
+    def test_a_full_disk_is_out_of_resources(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                gateway.imaging.archive.min_free = 1 << 60
+                answers = await asyncio.to_thread(send, gateway.dicom_port, ct())
+                assert answers[0].Status == 0xA700
+
+        run(scenario())
+
+    def test_what_was_stored_is_there_after_a_restart(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path, store="sqlite", dicom_quiet_seconds=2) as gateway:
+                await asyncio.to_thread(send, gateway.dicom_port, ct())
+            async with imaging(tmp_path, store="sqlite") as gateway:
+                assert (await study(gateway))["numberOfInstances"] == 1
+
+        run(scenario())
+
+    def test_a_report_becomes_its_resources(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                raw = (SAMPLES / "test-SR.dcm").read_bytes()
+                sop_class = "1.2.840.10008.5.1.4.1.1.88.33"
+
+                def speak() -> int:
+                    return send(gateway.dicom_port, raw, sop_class=sop_class)[0].Status
+
+                assert await asyncio.to_thread(speak) == 0
+                await study(gateway)
+                assert len(await resources(gateway, "DiagnosticReport")) == 1
+                assert len(await resources(gateway, "Observation")) == 2
+
+        run(scenario())
+
+    def test_a_message_is_filed_too(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway, client(gateway) as http:
+                for number in (1, 2):
+                    raw = ct(uid=f"1.2.3.1.1.{number}", number=number)
+                    answer = await http.post("/messages/dicom?wait=stored", content=raw)
+                    assert answer.status_code == 200, answer.text
+                assert (await study(gateway))["numberOfInstances"] == 2
+                refused = await http.post("/messages/dicom", content=ct(uid=None))
+                assert refused.status_code == 400
+                assert refused.json()["issues"][0]["code"] == "HT-DCM-02"
+                truncated = await http.post("/messages/dicom", content=ct(pixels=b"1" * 500)[:900])
+                assert truncated.json()["issues"][0]["code"] == "HT-DCM-03"
+
+        run(scenario())
+
+
+class TestOrders:
+    def test_an_imaging_order_gets_its_accession_number(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                _, first = await put(gateway, PATIENT, order("r1"))
+                number = next(
+                    row["value"] for row in first["identifier"] if row["type"]["coding"][0]["code"] == "ACSN"
+                )
+                assert len(number) == 14
+                _, again = await put(gateway, PATIENT, order("r1", priority="urgent"))
+                assert number in [row["value"] for row in again["identifier"]]
+
+        run(scenario())
+
+    def test_a_study_finds_its_order_and_takes_its_patient(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                _, request = await put(gateway, PATIENT, order("r1"))
+                number = request["identifier"][1]["value"]
+                await asyncio.to_thread(send, gateway.dicom_port, ct(accession=number))
+                found = await study(gateway)
+                assert found["basedOn"] == [{"reference": "ServiceRequest/r1"}]
+                assert found["subject"] == {"reference": "Patient/p1"}
+                assert len(await resources(gateway, "Patient")) == 1
+
+        run(scenario())
+
+    def test_the_number_of_somebody_else_makes_an_orphan(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway, client(gateway) as http:
+                _, request = await put(gateway, PATIENT, order("r1"))
+                number = request["identifier"][1]["value"]
+                raw = ct(accession=number, patient="P9", name="Li^Si=李^四", birth="19700101")
+                await asyncio.to_thread(send, gateway.dicom_port, raw)
+                found = await study(gateway)
+                assert "basedOn" not in found
+                rows = (await http.get("/imaging/orphans")).json()["orphans"]
+                assert [(row["study"], row["reason"]) for row in rows] == [("1.2.3.1", "other-patient")]
+                assert rows[0]["reason_zh"]
+                refused = await http.post(
+                    "/imaging/orphans/1.2.3.1/link", json={"order": "ServiceRequest/r1"}
+                )
+                assert refused.status_code == 422
+                assert "HT-DCM-33" in refused.text
+
+        run(scenario())
+
+    def test_an_orphan_is_suggested_its_order_and_linked(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway, client(gateway) as http:
+                await put(gateway, PATIENT, order("r1"), order("r2", code={"text": "上腹部彩超"}))
+                await asyncio.to_thread(send, gateway.dicom_port, ct())
+                await study(gateway)
+                row = (await http.get("/imaging/orphans/1.2.3.1")).json()
+                first, second = row["suggestions"][:2]
+                assert (first["order"], second["order"]) == ("ServiceRequest/r1", "ServiceRequest/r2")
+                assert first["score"] > second["score"]
+                assert {"+patient-number", "+name", "+birth-date", "+modality", "+day"} <= set(
+                    first["reasons"]
+                )
+                assert "-modality" in second["reasons"]
+                done = await http.post(
+                    "/imaging/orphans/1.2.3.1/link", json={"order": "ServiceRequest/r1", "by": "王技师"}
+                )
+                assert done.status_code == 200, done.text
+                assert (await resources(gateway, "ImagingStudy"))[0]["basedOn"] == [
+                    {"reference": "ServiceRequest/r1"}
+                ]
+                assert (await http.get("/imaging/orphans")).json()["orphans"] == []
+                linked = (await http.get("/imaging/orphans?state=linked")).json()["orphans"]
+                assert linked[0]["decided_by"] == "王技师"
+
+        run(scenario())
+
+    def test_an_order_that_comes_after_its_images(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                await asyncio.to_thread(send, gateway.dicom_port, ct(accession="SQ-r1"))
+                assert "basedOn" not in await study(gateway)
+                await put(gateway, PATIENT, order("r1"))
+                with gateway.imaging.archive.writing() as connection:
+                    connection.execute("update orphan set looked = 0")
+
+                async def look() -> bool:
+                    return "basedOn" in (await resources(gateway, "ImagingStudy"))[0]
+
+                await wait_for(look)
+
+        run(scenario())
+
+    def test_dismissing_wants_a_reason(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway, client(gateway) as http:
+                await asyncio.to_thread(send, gateway.dicom_port, ct())
+                await study(gateway)
+                assert (await http.post("/imaging/orphans/1.2.3.1/dismiss", json={})).status_code == 409
+                done = await http.post("/imaging/orphans/1.2.3.1/dismiss", json={"reason": "自费"})
+                assert done.status_code == 200
+                assert (await http.get("/imaging/orphans")).json()["orphans"] == []
+                assert (
+                    await http.post("/imaging/orphans/9.9/dismiss", json={"reason": "x"})
+                ).status_code == 404
+
+        run(scenario())
+
+
+class TestWorklist:
+    """Modality worklist: PS3.4 §K"""
+
+    def test_names_in_the_charset_that_is_asked_for(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                await put(gateway, PATIENT, order("r1"))
+                for charset, codec in (("GB18030", "gb18030"), ("ISO_IR 192", "utf-8"), ("", "gb18030")):
+                    rows = await asyncio.to_thread(
+                        ask, gateway.dicom_port, query(SpecificCharacterSet=charset)
+                    )
+                    assert str(rows[0].PatientName) == "Zhang^Sanfeng=张^三丰", charset
+                    assert rows[0].RequestedProcedureDescription == "胸部CT平扫"
+                    assert "张".encode(codec)
+                rows = await asyncio.to_thread(
+                    ask, gateway.dicom_port, query(SpecificCharacterSet="ISO_IR 100")
+                )
+                assert str(rows[0].PatientName) == "Zhang^Sanfeng"
+                assert rows[0].RequestedProcedureDescription.isascii()
+
+        run(scenario())
+
+    def test_what_a_step_says(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                _, request = await put(gateway, PATIENT, order("r1"))
+                row = (await asyncio.to_thread(ask, gateway.dicom_port, query()))[0]
+                step = row.ScheduledProcedureStepSequence[0]
+                number = request["identifier"][1]["value"]
+                assert (row.PatientID, row.PatientBirthDate, row.PatientSex) == ("P0001", "19850101", "M")
+                assert (
+                    row.AccessionNumber == row.RequestedProcedureID == step.ScheduledProcedureStepID == number
+                )
+                assert (step.Modality, step.ScheduledStationAETitle) == ("CT", "CT01")
+                assert (step.ScheduledProcedureStepStartDate, step.ScheduledProcedureStepStartTime) == (
+                    "20260315",
+                    "093000",
+                )
+                assert row.StudyInstanceUID.startswith("2.25.")
+
+        run(scenario())
+
+    def test_matching_keys(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                bodies = await put(
+                    gateway,
+                    PATIENT,
+                    {**PATIENT, "id": "p2", "identifier": [{"system": "urn:id:H1", "value": "P0002"}], "name": [{"text": "李四"}]},
+                    order("r1"),
+                    order("r2", subject={"reference": "Patient/p2"}, code={"text": "肝胆胰脾彩超"}, occurrenceDateTime="2026-03-16T10:00:00+08:00"),
+                )  # fmt: skip
+                number = bodies[2]["identifier"][1]["value"]
+
+                async def found(**keys: str) -> list[str]:
+                    rows = await asyncio.to_thread(ask, gateway.dicom_port, query(**keys))
+                    return sorted(row.PatientID for row in rows)
+
+                assert await found() == ["P0001", "P0002"]
+                assert await found(Modality="US") == ["P0002"]
+                assert await found(Modality="CT") == ["P0001"]
+                assert await found(ScheduledProcedureStepStartDate="20260315") == ["P0001"]
+                assert await found(ScheduledProcedureStepStartDate="20260315-20260316") == ["P0001", "P0002"]
+                assert await found(ScheduledProcedureStepStartDate="20260316-") == ["P0002"]
+                assert await found(ScheduledProcedureStepStartDate="-20260315") == ["P0001"]
+                assert await found(ScheduledProcedureStepStartTime="0900-0945") == ["P0001"]
+                assert await found(PatientID="P0002") == ["P0002"]
+                assert await found(PatientID="P000*") == ["P0001", "P0002"]
+                assert await found(PatientName="zhang*") == ["P0001"]
+                assert await found(PatientName="LI^SI") == ["P0002"]
+                assert await found(PatientName="*三*", SpecificCharacterSet="GB18030") == ["P0001"]
+                assert await found(PatientName="李四", SpecificCharacterSet="ISO_IR 192") == ["P0002"]
+                assert await found(AccessionNumber=number) == ["P0001"]
+                assert await found(AccessionNumber="HT*") == ["P0001", "P0002"]
+                assert await found(AccessionNumber="none") == []
+
+        run(scenario())
+
+    def test_a_planned_station_is_only_on_its_own_list(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+                station = {"identifier": {"type": {"coding": [{"code": "ae-title"}]}, "value": "CT02"}}
+                await put(gateway, PATIENT, order("r1", performer=[station]))
+                assert (
+                    await asyncio.to_thread(ask, gateway.dicom_port, query(ScheduledStationAETitle="CT01"))
+                    == []
+                )
+                rows = await asyncio.to_thread(ask, gateway.dicom_port, query(ScheduledStationAETitle="CT02"))
+                assert len(rows) == 1
+
+        run(scenario())
+
+
+class TestPerformedSteps:
+    """MPPS: PS3.4 §F.7"""
+
+    def test_from_in_progress_to_completed(self, tmp_path: Path) -> None:
+        from pydicom.dataset import Dataset
+
+        async def scenario() -> None:
+            async with imaging(tmp_path, dicom_quiet_seconds=3600) as gateway:
+                _, request = await put(gateway, PATIENT, order("r1"))
+                number = request["identifier"][1]["value"]
+                row = (await asyncio.to_thread(ask, gateway.dicom_port, query()))[0]
+                raw = ct(
+                    accession=number, study=str(row.StudyInstanceUID), series=f"{row.StudyInstanceUID}.1"
+                )
+
+                def begin() -> list[int]:
+                    scheduled, step = Dataset(), Dataset()
+                    scheduled.AccessionNumber, scheduled.StudyInstanceUID = number, row.StudyInstanceUID
+                    step.ScheduledStepAttributesSequence = [scheduled]
+                    step.PerformedProcedureStepStatus, step.PerformedProcedureStepID = "IN PROGRESS", "S1"
+                    step.PerformedProcedureStepStartDate, step.PerformedProcedureStepStartTime = (
+                        "20260315",
+                        "093000",
+                    )
+                    step.PatientID, step.Modality = "P0001", "CT"
+                    with device(gateway.dicom_port, MPPS) as association:
+                        first = association.send_n_create(step, MPPS, "1.2.9.1")[0].Status
+                        return [first, association.send_n_create(step, MPPS, "1.2.9.1")[0].Status]
+
+                def end(status: str) -> int:
+                    image, series, step = Dataset(), Dataset(), Dataset()
+                    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = (
+                        "1.2.840.10008.5.1.4.1.1.2",
+                        "1.2.3.1.1.1",
+                    )
+                    series.ReferencedImageSequence, series.SeriesInstanceUID = (
+                        [image],
+                        f"{row.StudyInstanceUID}.1",
+                    )
+                    step.PerformedProcedureStepStatus, step.PerformedSeriesSequence = status, [series]
+                    step.PerformedProcedureStepEndDate, step.PerformedProcedureStepEndTime = (
+                        "20260315",
+                        "094500",
+                    )
+                    with device(gateway.dicom_port, MPPS) as association:
+                        return association.send_n_set(step, MPPS, "1.2.9.1")[0].Status
+
+                assert await asyncio.to_thread(begin) == [0, 0x0111]
+
+                async def procedure(status: str) -> dict:
+                    async def look() -> dict | None:
+                        rows = await resources(gateway, "Procedure")
+                        return rows[0] if rows and rows[0]["status"] == status else None
+
+                    return await wait_for(look)
+
+                started = await procedure("in-progress")
+                assert started["basedOn"] == [{"reference": "ServiceRequest/r1"}]
+                assert started["subject"] == {"reference": "Patient/p1"}
+                await asyncio.to_thread(send, gateway.dicom_port, raw)
+                assert await asyncio.to_thread(end, "COMPLETED") == 0
+                assert (await procedure("completed"))["performedPeriod"]["end"] == "2026-03-15T09:45:00+08:00"
+                # All that the device reported is there: nobody waits for the quiet hour.
+                assert (await study(gateway))["basedOn"] == [{"reference": "ServiceRequest/r1"}]
+                assert await asyncio.to_thread(end, "COMPLETED") == 0x0110
+                assert await asyncio.to_thread(ask, gateway.dicom_port, query()) == []
+
+        run(scenario())
+
+    def test_a_step_that_nobody_created(self, tmp_path: Path) -> None:
+        from pydicom.dataset import Dataset
+
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway:
+
+                def change() -> int:
+                    step = Dataset()
+                    step.PerformedProcedureStepStatus = "DISCONTINUED"
+                    with device(gateway.dicom_port, MPPS) as association:
+                        return association.send_n_set(step, MPPS, "1.2.9.2")[0].Status
+
+                assert await asyncio.to_thread(change) == 0x0112
+
+        run(scenario())
