@@ -130,6 +130,7 @@ class Gateway:
             await port.stop()
         if self.mllp is not None:
             await self.mllp.stop(seconds=DRAIN_SECONDS)
+        await self.imaging.close()
         await self.intake.close()
         await self.recognition.stop()
         for task in (self.upkeep, self.days, self.nights):
