@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.search.query import Query
 from gateway.store.changes import key
-from gateway.store.protocol import Commit, Put, SearchPage, Store, Version
+from gateway.store.protocol import Commit, Delete, Put, SearchPage, Store, Version
 from gateway.workflow import provenance
 from gateway.workflow.access import AUDITED, AccessLog
 from gateway.workflow.actor import GATEWAY, Actor, acting, acting_as
@@ -97,7 +97,7 @@ class GuardedStore:
 
     async def commit(self, commit: Commit) -> Sequence[Version | None]:
         """Write the changes with what follows from them; raises as the store does, BusinessRule for what no machine allows."""
-        if not any(_type(change) in self._machines for change in commit.changes):
+        if all(map(self._is_quiet, commit.changes)):
             return await self._store.commit(commit)
         actor = acting()
         for attempt in range(ATTEMPTS):
@@ -110,6 +110,13 @@ class GuardedStore:
                 # The caller's versions stand: another write came between what the workflow read and wrote.
                 await asyncio.sleep(min(0.1, 0.001 * 2**attempt) * (0.5 + secrets.randbelow(1000) / 1000))
         raise Unavailable("HT-MSG-21", reference="/".join(key(commit.changes[0])), attempts=ATTEMPTS)
+
+    def _is_quiet(self, change: Put | Delete) -> bool:
+        """Whether a change needs no look: a type without machine, or a new resource that nothing follows from."""
+        if isinstance(change, Delete):
+            return change.type not in self._machines
+        machine = self._machines.get(change.resource["resourceType"])
+        return machine is None or (change.expected == 0 and machine.is_quiet(change.resource))
 
     async def _commit(self, commit: Commit, actor: Actor) -> Sequence[Version | None]:
         now = self._clock()
@@ -236,7 +243,3 @@ async def winner_of(store: Store, task: Json) -> Issue | None:
 async def _run(names: Sequence[str], move: Move) -> None:
     for name in names:
         await effect(name)(move)
-
-
-def _type(change: Any) -> str:
-    return str(change.resource["resourceType"] if isinstance(change, Put) else change.type)

@@ -46,7 +46,8 @@ class Machine:
 
     `initial`: states that a resource may begin in, by kind ("" for all others; none: any state of the machine).
     `on_create`, `on_change`, `on_delete`: effects of these writes, whatever the transition. `is_free`: any state may
-    follow any; the file is there for its effects. `needs_match`: a change over REST needs If-Match.
+    follow any; the file is there for its effects. `quiet_without`: a new resource without this element sets nothing in
+    motion. `needs_match`: a change over REST needs If-Match.
     """
 
     resource: str
@@ -59,6 +60,7 @@ class Machine:
     initial: Mapping[str, frozenset[str]] = field(default_factory=dict)
     needs_match: bool = False
     is_free: bool = False
+    quiet_without: str = ""
     on_create: tuple[str, ...] = ()
     on_change: tuple[str, ...] = ()
     on_delete: tuple[str, ...] = ()
@@ -78,6 +80,14 @@ class Machine:
 
     def into(self, target: str) -> list[Transition]:
         return [row for (_, end), row in self.transitions.items() if end == target]
+
+    def is_quiet(self, resource: Json) -> bool:
+        """Whether a new resource needs no more than that its state may begin."""
+        if self.on_create and (not self.quiet_without or self.quiet_without in resource):
+            return False
+        return self.is_free or (
+            "" not in self.initial and (resource.get(self.element) in (None, *self.states))
+        )
 
     def may_begin(self, state: str, kind: str) -> bool:
         if state not in self.states:
@@ -122,6 +132,7 @@ def load_machine(path: Path) -> Machine:
         initial={str(kind): frozenset(_list(row)) for kind, row in (tree.get("initial") or {}).items()},
         needs_match=bool(tree.get("needs_match")),
         is_free=bool(tree.get("is_free")),
+        quiet_without=str(tree.get("quiet_without", "")),
         on_create=tuple(tree.get("on_create", ())),
         on_change=tuple(tree.get("on_change", ())),
         on_delete=tuple(tree.get("on_delete", ())),
