@@ -82,6 +82,7 @@ def match(headings: Sequence[str], wanted: Mapping[str, Any] | None = None) -> C
     map names a column that the file does not have.
     """
     wanted = dict(wanted or {})
+    _check(wanted, headings)
     folded = [hanzi.fold(heading) for heading in headings]
     taken: set[int] = set()
 
@@ -124,6 +125,18 @@ def match(headings: Sequence[str], wanted: Mapping[str, Any] | None = None) -> C
     return Columns(
         code, display, parts["parent"], parts["definition"], parts["status"], names, spellings, properties
     )
+
+
+def _check(wanted: Mapping[str, Any], headings: Sequence[str]) -> None:
+    """Raise InvalidInput HT-CAT-02 for a part of a column map that names no column."""
+    properties = wanted.get("properties", {})
+    named = [(part, wanted[part]) for part in KNOWN_HEADINGS if part in wanted]
+    named += properties.items() if isinstance(properties, dict) else [("properties", None)]
+    for part, names in named:
+        listed = names if isinstance(names, list) else [names]
+        if not all(isinstance(name, (str, int)) and not isinstance(name, bool) for name in listed):
+            shown = ", ".join(headings[:40])
+            raise InvalidInput("HT-CAT-02", column=f"{part} = {str(names)[:40]}", headings=shown)
 
 
 def _positions(names: Any, folded: Sequence[str], headings: Sequence[str], *, is_map: bool) -> list[int]:

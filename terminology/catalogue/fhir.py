@@ -11,6 +11,7 @@ import msgspec
 from terminology.catalogue.row import Name, Row, Table
 from terminology.fhirjson import Json, decode
 from terminology.issues import InvalidInput
+from terminology.shapes import check_shape
 
 MAX_DEPTH = 64
 MAX_MEMBER = 256 << 20
@@ -58,7 +59,8 @@ def _code_systems(value: Any) -> Iterator[Json]:
     if not isinstance(value, dict):
         return
     if value.get("resourceType") == "Bundle":
-        for entry in value.get("entry", ()):
+        entries = value.get("entry")
+        for entry in entries if isinstance(entries, list) else ():
             yield from _code_systems(entry.get("resource") if isinstance(entry, dict) else None)
     elif value.get("resourceType") == "CodeSystem":
         yield value
@@ -71,6 +73,7 @@ def _table(systems: list[Json], columns: Mapping[str, Any]) -> Table:
         raise InvalidInput(
             "HT-CAT-16", count=len(chosen), urls=", ".join(str(system.get("url")) for system in systems[:20])
         )
+    check_shape(chosen[0], "file")
     rows: list[Row] = []
     _walk(chosen[0].get("concept", ()), (), rows, MAX_DEPTH)
     return Table(tuple(rows))
@@ -86,7 +89,11 @@ def _walk(concepts: Any, above: tuple[str, ...], rows: list[Row], depth: int) ->
         parents = list(above)
         for row in concept.get("property", ()):
             value = next((row[key] for key in row if key.startswith("value")), None)
-            if row.get("code") in ("parent", "subsumedBy"):
+            if isinstance(value, dict):
+                value = value.get("code")
+            if value is None or isinstance(value, list) or not row.get("code"):
+                continue
+            if row["code"] in ("parent", "subsumedBy"):
                 parents.append(str(value))
             elif row.get("code") in properties:
                 held = properties[row["code"]]
@@ -101,6 +108,7 @@ def _walk(concepts: Any, above: tuple[str, ...], rows: list[Row], depth: int) ->
                 names=tuple(
                     Name(row["value"], row.get("language", ""), (row.get("use") or {}).get("code", ""))
                     for row in concept.get("designation", ())
+                    if row.get("value")
                 ),
                 properties=properties,
                 definition=concept.get("definition"),
