@@ -10,8 +10,9 @@ from typing import Protocol
 
 from terminology.canonical import split
 from terminology.code_system import CodeSystem
+from terminology.described import version_algorithm
 from terminology.fhirjson import Json
-from terminology.memory import ConceptIndex, MemoryCodeSystem, version_algorithm
+from terminology.memory import ConceptIndex, MemoryCodeSystem
 from terminology.supplement import is_language_pack, supplements_it
 from terminology.versions import compare, matches
 

@@ -31,6 +31,12 @@ def prepare(scope: Scope, value_set: Json) -> None:
     """
     scope.require_supplements(value_set)
     scope.options.see_value_set(value_set)
+    _prepare_compose(scope, value_set)
+    scope.check_supplements()
+
+
+def _prepare_compose(scope: Scope, value_set: Json) -> None:
+    """Look at the parts of a value set, and at those of what it imports."""
     compose.check_locked_date(scope, value_set)
     with scope.entering(value_set):
         for kind, parts in (
@@ -39,7 +45,6 @@ def prepare(scope: Scope, value_set: Json) -> None:
         ):
             for number, part in enumerate(parts):
                 _prepare_part(scope, value_set, part, f"{kind}[{number}]")
-    scope.check_supplements()
 
 
 def _prepare_part(scope: Scope, value_set: Json, part: Json, path: str) -> None:
@@ -49,21 +54,10 @@ def _prepare_part(scope: Scope, value_set: Json, part: Json, path: str) -> None:
         if other is None:
             issue = scope.issue("error", "not-found", "not-found", "Unable_to_resolve_value_Set_", pinned)
             raise TerminologyProblem(issue, in_answer=True)
-        prepare_import(scope, other)
+        _prepare_compose(scope, other)
     system = scope.code_system(part.get("system"), part.get("version"))
     if system is not None and part.get("filter"):
         compose.select(scope, system, part, path)
-
-
-def prepare_import(scope: Scope, value_set: Json) -> None:
-    compose.check_locked_date(scope, value_set)
-    with scope.entering(value_set):
-        for kind, parts in (
-            ("include", (value_set.get("compose") or {}).get("include") or ()),
-            ("exclude", compose.excludes(value_set)),
-        ):
-            for number, part in enumerate(parts):
-                _prepare_part(scope, value_set, part, f"{kind}[{number}]")
 
 
 def is_member(

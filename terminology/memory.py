@@ -9,6 +9,7 @@ from functools import cached_property
 
 from terminology import concept_status
 from terminology.code_system import Filter, Selection
+from terminology.described import Described
 from terminology.designations import DISPLAY_USE, Designation, Designations
 from terminology.fhirjson import Json
 from terminology.filters import COMPUTED, select
@@ -135,37 +136,13 @@ class ConceptIndex:
                     self.hierarchy.add(ordinal, other)
 
 
-class MemoryCodeSystem:
+class MemoryCodeSystem(Described):
     """The `CodeSystem` contract over a ConceptIndex."""
 
     def __init__(self, index: ConceptIndex) -> None:
-        self.index = index
+        self.index, self.resource = index, index.resource
         self.hierarchy = index.hierarchy
         self._selections: dict[Filter, Selection] = {}
-
-    @property
-    def url(self) -> str:
-        return self.index.url
-
-    @property
-    def version(self) -> str | None:
-        return self.index.version
-
-    @property
-    def name(self) -> str:
-        return str(self.resource.get("name") or self.resource.get("title") or self.url)
-
-    @property
-    def content(self) -> str:
-        return str(self.resource.get("content", "complete"))
-
-    @property
-    def language(self) -> str | None:
-        return self.resource.get("language")
-
-    @property
-    def value_set(self) -> str | None:
-        return self.resource.get("valueSet")
 
     @property
     def is_case_sensitive(self) -> bool:
@@ -175,18 +152,6 @@ class MemoryCodeSystem:
     def has_hierarchy(self) -> bool:
         return bool(self.hierarchy)
 
-    @property
-    def version_algorithm(self) -> str | None:
-        return version_algorithm(self.resource)
-
-    @property
-    def supplements(self) -> Sequence[str]:
-        return ()
-
-    @property
-    def property_definitions(self) -> Sequence[Json]:
-        return self.resource.get("property") or ()
-
     @cached_property
     def property_codes(self) -> frozenset[str]:
         """Every property that is declared, computed or used by a concept."""
@@ -195,10 +160,6 @@ class MemoryCodeSystem:
             row.get("code", "") for concept in self.index.concepts for row in concept.get("property") or ()
         }
         return frozenset(declared | used | COMPUTED)
-
-    @property
-    def resource(self) -> Json:
-        return self.index.resource
 
     def __len__(self) -> int:
         return len(self.index.concepts)
@@ -288,19 +249,6 @@ class MemoryCodeSystem:
 
     def search(self, text: str, within: Selection | None = None) -> Sequence[int]:
         return self._texts.search(text, self.all() if within is None else within)
-
-
-def version_algorithm(resource: Json) -> str | None:
-    """Return the code of versionAlgorithm[x]: R5's element, or its cross-version extension in R4."""
-    found = resource.get("versionAlgorithmString") or (resource.get("versionAlgorithmCoding") or {}).get(
-        "code"
-    )
-    if found:
-        return str(found)
-    for extension in resource.get("extension") or ():
-        if str(extension.get("url", "")).endswith(".versionAlgorithm"):
-            return concept_status.text_of(extension)
-    return None
 
 
 def read_designations(

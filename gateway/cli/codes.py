@@ -13,7 +13,26 @@ from gateway.cli import FINDINGS, OK
 from gateway.cli.client import call_json
 from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import cut, print_json, say, styled, table
-from gateway.cli.terms import Columns, Who, read_table
+from gateway.cli.terms import read_table
+from gateway.cli.terms_options import (
+    Blind,
+    Catalogue,
+    Code,
+    Codes,
+    Columns,
+    Count,
+    Cut,
+    Domain,
+    LocalFile,
+    MapFormat,
+    Member,
+    Note,
+    Output,
+    Relationship,
+    Source,
+    Target,
+    Who,
+)
 from gateway.settings import load_settings
 from gateway.workbench.desk import Desk
 from gateway.workbench.projects import Project
@@ -21,67 +40,11 @@ from gateway.workbench.state import NAMES
 from terminology.fhirjson import encode_pretty
 from terminology.issues import InvalidInput, Unavailable
 
-Member = Annotated[str, typer.Argument(help=say("成员单位代号。", "The member unit."))]
-Domain = Annotated[
-    str,
-    typer.Argument(
-        help=say(
-            "术语域：diagnosis procedure drug lab-item exam-item。",
-            "Domain: diagnosis procedure drug lab-item exam-item.",
-        )
-    ),
-]
-File = Annotated[Path, typer.Argument(help=say("本地编码表（CSV、XLSX）。", "The local table (CSV, XLSX)."))]
-Catalogue = Annotated[str, typer.Option(help=say("对到哪个目录。", "The catalogue to map to."))]
-Blind = Annotated[bool, typer.Option("--blind", help=say("双人盲对。", "Two authors map independently."))]
-Source = Annotated[
-    str | None,
-    typer.Option(
-        help=say(
-            "消息中这些编码的 system；不写则按本单位自定。",
-            "The system that messages give these codes; the member's own when left out.",
-        )
-    ),
-]
-Cut = Annotated[
-    float, typer.Option(help=say("批量接受的置信度下限。", "Confidence from which suggestions are accepted."))
-]
-Code = Annotated[str, typer.Argument(help=say("本地编码。", "The local code."))]
-Codes = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help=say("本地编码；不写则全部待审行。", "Local codes; all submitted rows when none is given.")
-    ),
-]
-Target = Annotated[
-    str | None,
-    typer.Option(help=say("目标编码；不写表示无对应。", "The target code; without it there is none.")),
-]
-Relationship = Annotated[
-    str,
-    typer.Option(
-        help=say(
-            "关系：equivalent equal broader narrower inexact relatedto。",
-            "Relationship of the target: equivalent equal broader narrower inexact relatedto.",
-        )
-    ),
-]
-Note = Annotated[str | None, typer.Option(help=say("说明。", "A note."))]
-Count = Annotated[int, typer.Option(help=say("最多几行。", "How many rows at most."))]
-Format = Annotated[
-    str,
-    typer.Option(
-        help=say("导出格式：csv、xlsx 或 json（ConceptMap）。", "Format: csv, xlsx or json (ConceptMap).")
-    ),
-]
-Output = Annotated[Path | None, typer.Option(help=say("写入此文件。", "Write to this file."))]
-Stateful = Annotated[str | None, typer.Option(help=say("只看此状态。", "Only this state."))]
-
 
 def import_table(
     member: Member,
     domain: Domain,
-    file: File,
+    file: LocalFile,
     catalogue: Catalogue,
     columns: Columns = None,
     blind: Blind = False,
@@ -302,7 +265,7 @@ def carry_over(
 def export(
     member: Member,
     domain: Domain,
-    format: Format = "csv",
+    format: MapFormat = "csv",
     output: Output = None,
     data: Data = None,
     config: Config = None,

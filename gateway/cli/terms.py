@@ -14,6 +14,28 @@ import typer
 from gateway.cli import FINDINGS, OK
 from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import language, print_json, say, styled, table
+from gateway.cli.terms_options import (
+    Columns,
+    DryRun,
+    Effective,
+    File,
+    FileOrNames,
+    Format,
+    Kind,
+    Label,
+    Levels,
+    Name,
+    Number,
+    On,
+    OptionalName,
+    Partial,
+    Reason,
+    Shipped,
+    Title,
+    To,
+    Url,
+    Who,
+)
 from gateway.settings import Settings, load_settings
 from terminology.catalogue.diff import Diff
 from terminology.catalogue.row import Table
@@ -24,100 +46,6 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Rows of a difference or of a list of problems that a person sees; --json has all."""
-
-File = Annotated[
-    Path,
-    typer.Argument(
-        help=say(
-            "目录文件：CSV、XLSX、FHIR JSON、NDJSON、tgz、ClaML、LOINC、RF2。",
-            "The file: CSV, XLSX, FHIR JSON, NDJSON, tgz, ClaML, LOINC, RF2.",
-        )
-    ),
-]
-Name = Annotated[str, typer.Argument(help=say("目录名，例如 icd10。", "The catalogue, such as icd10."))]
-Number = Annotated[int, typer.Argument(help=say("变更集编号。", "Number of the change set."))]
-Who = Annotated[
-    str,
-    typer.Option(help=say("办理人，默认当前系统用户。", "Who does it; the user of the system by default.")),
-]
-Columns = Annotated[Path | None, typer.Option(help=say("列映射（TOML）。", "Column map (TOML)."))]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help=say("只检查和比较，不保存。", "Check and compare, keep nothing."))
-]
-Effective = Annotated[
-    str | None,
-    typer.Option(help=say("生效日期，默认今天。", "The day it comes into force, today by default.")),
-]
-Label = Annotated[
-    str | None,
-    typer.Option(help=say("版本名，默认生效日期。", "Name of the version, the effective day by default.")),
-]
-On = Annotated[
-    str | None, typer.Option("--date", help=say("某日生效的版本。", "The version in force on that day."))
-]
-Reason = Annotated[str, typer.Option(help=say("原因。", "Why."))]
-Url = Annotated[
-    str | None, typer.Option(help=say("新目录的地址（canonical）。", "Canonical URL of a new catalogue."))
-]
-Title = Annotated[
-    str | None,
-    typer.Option(
-        help=say("新目录的名称，或变更集的标题。", "Title of a new catalogue or of the change set.")
-    ),
-]
-Kind = Annotated[
-    str,
-    typer.Option(
-        help=say(
-            "新目录的种类：diagnosis procedure drug lab-item exam-item codes。",
-            "Kind of a new catalogue: diagnosis procedure drug lab-item exam-item codes.",
-        )
-    ),
-]
-Partial = Annotated[
-    bool,
-    typer.Option(
-        "--partial",
-        help=say("文件只含部分编码，未列出的保留。", "The file holds a part; codes it does not list stay."),
-    ),
-]
-Levels = Annotated[
-    bool,
-    typer.Option(
-        "--levels",
-        help=say(
-            "药品：按通用名、剂型规格、产品、包装建立层级。",
-            "Drugs: build the levels generic, form and strength, product, pack.",
-        ),
-    ),
-]
-Shipped = Annotated[
-    bool,
-    typer.Option(
-        "--shipped", help=say("导入随软件提供的目录。", "Load the catalogues that come with Hutong.")
-    ),
-]
-FileOrNames = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="FILE | NAME…",
-        help=say(
-            "目录文件；与 --shipped 同用时为目录名，不写则全部。",
-            "The file; with --shipped the catalogues to load, all when none is named.",
-        ),
-    ),
-]
-OptionalName = Annotated[str | None, typer.Option("--catalogue", help=say("目录名。", "The catalogue."))]
-Format = Annotated[
-    str,
-    typer.Option(
-        help=say(
-            "导出格式：csv、json，或 recognition（互认规则包的 items.csv）。",
-            "Format: csv, json, or recognition (items.csv of a recognition pack).",
-        )
-    ),
-]
-To = Annotated[int, typer.Option(help=say("回退到的版本号。", "The version to go back to."))]
 
 
 def load(

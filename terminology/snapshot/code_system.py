@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from terminology.code_system import Filter, Selection
 from terminology.concept_status import text_of
+from terminology.described import Described
 from terminology.designations import DISPLAY_USE, Designation, Designations
 from terminology.fhirjson import Json
 from terminology.filters import COMPUTED, select
@@ -29,7 +30,7 @@ VALUE_KEYS = {
 }  # fmt: skip
 
 
-class SnapshotCodeSystem:
+class SnapshotCodeSystem(Described):
     """One version of a catalogue. `resource` is its CodeSystem without concepts, as the snapshot's meta data hold it."""
 
     def __init__(self, path: Path) -> None:
@@ -42,48 +43,12 @@ class SnapshotCodeSystem:
         self._types = {row["code"]: row["type"] for row in self.resource.get("property") or ()}
 
     @property
-    def url(self) -> str:
-        return str(self.resource["url"])
-
-    @property
-    def version(self) -> str | None:
-        return self.resource.get("version")
-
-    @property
-    def name(self) -> str:
-        return str(self.resource.get("name") or self.url)
-
-    @property
-    def content(self) -> str:
-        return str(self.resource.get("content", "complete"))
-
-    @property
-    def language(self) -> str | None:
-        return self.resource.get("language")
-
-    @property
-    def value_set(self) -> str | None:
-        return self.resource.get("valueSet")
-
-    @property
     def is_case_sensitive(self) -> bool:
         return bool(self.resource.get("caseSensitive", True))
 
     @cached_property
     def has_hierarchy(self) -> bool:
         return self.snapshot.hierarchy.is_deep
-
-    @property
-    def version_algorithm(self) -> str | None:
-        return None
-
-    @property
-    def supplements(self) -> Sequence[str]:
-        return ()
-
-    @property
-    def property_definitions(self) -> Sequence[Json]:
-        return self.resource.get("property") or ()
 
     @cached_property
     def property_codes(self) -> frozenset[str]:
