@@ -65,6 +65,20 @@ ROWS = (
     ),
     Row("run", "sources:run_sources", "立即读取一个数据源。", "Read a source now.", "sources"),
     Row("run", "map:run", "试运行一个映射，不写入。", "Map a message without storing anything.", "map"),
+    Row(
+        "new",
+        "map_new:new",
+        "新建一个映射：骨架、测试、样例、说明页。",
+        "Begin a map: skeleton, test, sample, page.",
+        "map",
+    ),
+    Row(
+        "coverage",
+        "map_coverage:coverage",
+        "映射读了消息的哪些字段，留下了哪些。",
+        "Which fields of messages the maps read, and which they leave.",
+        "map",
+    ),
     Row("test", "map:try_maps", "运行映射自带的测试。", "Run the tests that maps carry.", "map"),
     Row(
         "orphans",

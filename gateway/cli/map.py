@@ -1,5 +1,6 @@
 """`hutong map run FILE` and `hutong map test [DIR]`: try maps without a gateway."""
 
+import difflib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +12,19 @@ from gateway.cli import FINDINGS
 from gateway.cli.serve import AsJson, Config
 from gateway.cli.speech import language, print_json, say, styled, table
 from gateway.settings import load_settings
-from mappings.convert import convert
+from mappings.convert import FORMATS, convert
 from mappings.language.active import SHIPPED, ActiveMaps, load_map, try_map
 from mappings.language.result import Result
 from terminology.fhirjson import Json, encode_pretty
 from terminology.issues import FhirError, Issue, NotFound
 from terminology.translate import Translator
 
+MOST_LINES = 40
+
 File = Annotated[Path, typer.Argument(help=say("消息或表格文件。", "File of a message or table."))]
 Adapter = Annotated[
     str,
-    typer.Option(
-        help=say("格式（hl7v2、json、table）或映射名。", "Format (hl7v2, json, table) or name of a map.")
-    ),
+    typer.Option(help=say("格式或映射名；格式：", "Format or name of a map; formats: ") + ", ".join(FORMATS)),
 ]
 Maps = Annotated[Path | None, typer.Option(help=say("自有映射目录。", "Folder of your own maps."))]
 Explain = Annotated[
@@ -32,6 +33,10 @@ Explain = Annotated[
         "--explain",
         help=say("列出每个值的映射行和来源字段。", "List map line and source fields of every value."),
     ),
+]
+Waveform = Annotated[
+    bool,
+    typer.Option("--waveform", help=say("心电图带上波形采样。", "With the samples of an ECG.")),
 ]
 Directory = Annotated[
     Path | None,
@@ -55,6 +60,7 @@ def run(
     adapter: Adapter = "",
     maps: Maps = None,
     explain: Explain = False,
+    waveform: Waveform = False,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +71,7 @@ def run(
     if adapter and active.is_outbound(adapter):
         _write_back(file.read_bytes(), active, adapter, explain=explain, as_json=as_json)
         return
-    results = list(convert(file.read_bytes(), active, adapter=adapter, explain=explain))
+    results = list(convert(file.read_bytes(), active, adapter=adapter, explain=explain, waveform=waveform))
     if as_json:
         print_json({"results": [_as_json(result) for result in results]})
     else:
@@ -112,7 +118,7 @@ def try_maps(directory: Directory = None, update: Update = False, as_json: AsJso
     rows: list[Json] = []
     translator = Translator()
     for path in paths:
-        rows.append(_test_one(path, translator, update=update))
+        rows.append(test_one(path, translator, update=update))
     if as_json:
         print_json({"maps": rows})
     else:
@@ -125,7 +131,7 @@ def try_maps(directory: Directory = None, update: Update = False, as_json: AsJso
         raise typer.Exit(FINDINGS)
 
 
-def _test_one(path: Path, translator: Translator, *, update: bool) -> Json:
+def test_one(path: Path, translator: Translator, *, update: bool) -> Json:
     """Compile a map, run its tests, compare the golden files beside it: `tests/NAME.hl7` with `NAME.expected.json`."""
     try:
         map = load_map(path)
@@ -138,20 +144,34 @@ def _test_one(path: Path, translator: Translator, *, update: bool) -> Json:
         if sample.name.endswith(".expected.json"):
             continue
         count += 1
-        golden = sample.with_suffix(".expected.json")
-        found = _golden(sample, path.parent, map.name)
+        expected = sample.with_suffix(".expected.json")
+        try:
+            found = golden(sample, path.parent, map.name)
+        except FhirError as error:
+            problems += [f"{sample}: {_worded(issue)}" for issue in error.issues]
+            continue
         if update:
-            golden.write_bytes(found)
-        elif not golden.is_file():
+            expected.write_bytes(found)
+        elif not expected.is_file():
             problems.append(
-                say(f"{golden} 不存在，用 --update 生成", f"{golden} is missing; --update writes it")
+                say(f"{expected} 不存在，用 --update 生成", f"{expected} is missing; --update writes it")
             )
-        elif golden.read_bytes() != found:
-            problems.append(say(f"{golden} 与结果不同", f"{golden} differs from what comes out"))
+        elif expected.read_bytes() != found:
+            problems.append(say(f"{expected} 与结果不同：", f"{expected} differs from what comes out:"))
+            problems += _difference(expected.read_bytes(), found)
     return {"map": map.name, "tests": count, "problems": problems}
 
 
-def _golden(sample: Path, folder: Path, name: str) -> bytes:
+def _difference(expected: bytes, found: bytes) -> list[str]:
+    """Return the lines that differ, with a line around them, at most forty."""
+    before, after = (text.decode("utf-8", "replace").splitlines() for text in (expected, found))
+    lines = list(difflib.unified_diff(before, after, "expected", "found", lineterm="", n=1))[2:]
+    shown = [f"  {line}" for line in lines[:MOST_LINES]]
+    return [*shown, f"  … +{len(lines) - MOST_LINES}"] if len(lines) > MOST_LINES else shown
+
+
+def golden(sample: Path, folder: Path, name: str) -> bytes:
+    """Return what NAME.expected.json holds: the Bundles that a map makes of a sample."""
     active = ActiveMaps(folder if folder != SHIPPED else None)
     found = [result.bundle() for result in convert(sample.read_bytes(), active, adapter=name)]
     return b"\n".join(encode_pretty(bundle) for bundle in found) + b"\n"

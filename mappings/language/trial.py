@@ -30,7 +30,7 @@ def run_trials(map: Map, translator: Translator, *, sender: Sender | None = None
 
 def run_trial(map: Map, trial: Trial, translator: Translator, sender: Sender) -> list[Issue]:
     try:
-        result = map.convert(_record(map, trial), sender, translator)
+        result = map.convert(record_of(map, trial), sender, translator)
     except (FhirError, OSError) as error:
         return [problem("HT-MAP-31", trial.place, reason=str(error)[:200])]
     issues = []
@@ -88,7 +88,8 @@ def _same(one: Any, other: Any) -> bool:
     return str(one) == str(other)
 
 
-def _record(map: Map, trial: Trial) -> Any:
+def record_of(map: Map, trial: Trial) -> Any:
+    """Return what a test gives its map: the record, or its message or file as the format's reader reads it."""
     if trial.record is not None:
         return plain(trial.record)
     if trial.message is not None and map.format != "hl7v2":
@@ -119,6 +120,13 @@ def _parsed(map: Map, raw: bytes) -> Any:
         from mappings.dicom.study import alone
 
         return alone(read_instance(raw))
-    from mappings.rows import read_rows
+    if map.format == "ecg":
+        from mappings.ecg.convert import day_of, examine
+        from mappings.ecg.record import to_record
 
-    return read_rows(raw).rows[0]
+        examined = examine(raw)
+        return to_record(examined.recording, raw, day=day_of(examined.recording), waveform=True)
+    from mappings.rows import read_rows, read_sheets
+
+    # A JSON body is one record, envelope and all; of a sheet the first row counts.
+    return (read_sheets(raw)[0] if map.format == "table" else read_rows(raw)).rows[0]
