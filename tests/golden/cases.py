@@ -38,6 +38,8 @@ def all_cases() -> list[Case]:
             "*/*/sheet.csv",
             "*/*/object.dcm",
             "*/*/document.xml",
+            "*/*/recording.*",
+            "*/*/sheet.xlsx",
         )
         for source in sorted(HERE.glob(pattern))
     ]

@@ -38,7 +38,8 @@ NOT_CARRIED = {
         "CarePlan.identifier",
         "CarePlan.supportingInfo",
     },
-    "document-reference": {"Attachment.hash"},
+    # A file that names neither its machine nor its institution has no author and no keeper.
+    "document-reference": {"DocumentReference.author", "DocumentReference.custodian", "Attachment.hash"},
     "encounter": {"Encounter.identifier", "Encounter.period", "Encounter.serviceProvider", "ht-enc-1"},
     "goal": {"Goal.target.detail[x]", "Goal.target.measure"},
     # A device knows neither order nor laboratory, and often no time; the order gives them when the result is stored.
