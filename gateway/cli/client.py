@@ -1,6 +1,6 @@
 """Speaking to a running gateway over HTTP, with the standard library."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -19,10 +19,12 @@ def call(
     body: bytes | None = None,
     accept: str = "application/json",
     method: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers (names in lower case) and body of a request; raises Unavailable when nobody answers."""
-    headers = {"Accept": accept, "Accept-Language": language(), "Content-Type": "application/octet-stream"}
-    request = Request(url + path, data=body, headers=headers, method=method)  # noqa: S310 (the url of our own lock file)
+    sent = {"Accept": accept, "Accept-Language": language(), "Content-Type": "application/octet-stream"}
+    sent |= headers or {}
+    request = Request(url + path, data=body, headers=sent, method=method)  # noqa: S310 (the url of our own lock file)
     try:
         with urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
             return answer.status, _lower(answer.headers.items()), answer.read()

@@ -294,6 +294,15 @@ ROWS = (
         "Presets of vendor products.",
         "conformance",
     ),
+    Row("list", "task:list_tasks", "列出任务，最急的在前。", "List tasks, the most urgent first.", "task"),
+    Row("claim", "task:claim", "领取一项任务。", "Claim a task.", "task"),
+    Row("transition", "task:transition", "变更任务状态。", "Take a task to another state.", "task"),
+    Row(
+        "stats",
+        "stats:stats",
+        "各中心的数量、用时与按时率，可导出 CSV、Excel。",
+        "Counts, turnaround and time limits of the centres; exports CSV and Excel.",
+    ),
     Row(
         "doctor",
         "doctor:doctor",

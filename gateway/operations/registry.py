@@ -31,6 +31,7 @@ from gateway.operations.workflow_definitions import (
     WITHDRAW,
     WORKLIST,
 )
+from gateway.operations.workflow_definitions import STATISTICS as TASK_STATISTICS
 from gateway.rest.context import Context
 from gateway.rest.request import Request
 from gateway.rest.response import Response
@@ -153,6 +154,7 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.sign:verify_signature", VERIFY_SIGNATURE),
     Operation("gateway.operations.recall:recall_result", RECALL, affects_state=True),
     Operation("gateway.operations.route_order:route", ROUTE, affects_state=True),
+    Operation("gateway.operations.task_statistics:statistics", TASK_STATISTICS),
     Operation(f"{TERMINOLOGY}:expand", f"{CORE}ValueSet-expand"),
     Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}ValueSet-validate-code"),
     Operation(f"{TERMINOLOGY}:validate_code", f"{CORE}CodeSystem-validate-code"),

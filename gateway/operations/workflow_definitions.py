@@ -22,7 +22,9 @@ def _definition(
 ) -> Json:
     found: dict[str, Any] = {
         "resourceType": "OperationDefinition",
-        "url": f"https://hutong.health/fhir/OperationDefinition/{code}",
+        "url": f"https://hutong.health/fhir/OperationDefinition/{resources[0].lower()}-{code}"
+        if code == "statistics"
+        else f"https://hutong.health/fhir/OperationDefinition/{code}",
         "name": "".join(part.capitalize() for part in code.split("-")),
         "title": title,
         "status": "active",
@@ -141,4 +143,14 @@ ROUTE = _definition(
     ["ServiceRequest"],
     [_in("performer", "Reference")],
     result="Task",
+)
+STATISTICS = _definition(
+    "statistics",
+    "中心统计",
+    "Counts, turnaround and time limits of orders by month, centre and category, recomputed from the tasks.",
+    ["Task"],
+    [_in("month", "string"), _in("owner", "string"), _in("category", "code")],
+    result="Parameters",
+    level="type",
+    changes=False,
 )
