@@ -26,7 +26,7 @@ from gateway.ingest.cda import Cda
 from gateway.ingest.dicom import Dicom
 from gateway.ingest.ecg import Ecg
 from gateway.ingest.hl7v2 import Hl7v2, Maps
-from gateway.ingest.hl7v3 import Hl7v3, Rhin
+from gateway.ingest.hl7v3 import Hl7v3, Remind, Rhin
 from gateway.ingest.intake import Ask, Intake
 from gateway.ingest.json_body import JsonBody
 from gateway.ingest.kind import Kind
@@ -35,6 +35,7 @@ from gateway.ingest.sample import adopted
 from gateway.ingest.table import Table
 from gateway.ingest.xml import Xml
 from gateway.interactions.ask import Enquiry
+from gateway.interactions.steps import moved
 from gateway.journal import Journal
 from gateway.lock import DataLock
 from gateway.metrics import Metrics
@@ -174,7 +175,13 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         min_free_mib=settings.min_free_mib,
     )
     gate = build_gate(settings)
-    kinds = build_kinds(settings, maps, gate, store=store)
+
+    async def remind(xml: bytes, transaction: str) -> bytes:
+        from gateway.recognition.duplicate import answer_query
+
+        return await answer_query(xml, context, transaction)
+
+    kinds = build_kinds(settings, maps, gate, store=store, remind=remind)
     retry = Retry(settings.retry_attempts, settings.retry_seconds)
     processor = Processor(
         kinds,
@@ -183,7 +190,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         retry=retry,
         zone=settings.zone,
         check=resource_check(settings),
-        complete={"astm": adopted},
+        complete={"astm": adopted, "hl7v3": moved, "rhin": moved},
         senders=desk.senders if desk is not None else None,
     )
     imaging = Imaging(settings, store, maps, processor)
@@ -350,8 +357,10 @@ def _packs(settings: Settings) -> "PackLibrary | None":
     return load_packs(settings.packs)
 
 
-def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None, *, store: Store) -> dict[str, Kind]:
-    """Return the kinds of messages by the name of `POST /messages/{kind}`; `store` answers the queries of platforms."""
+def build_kinds(
+    settings: Settings, maps: Maps, gate: Gate | None = None, *, store: Store, remind: Remind | None = None
+) -> dict[str, Kind]:
+    """Return the kinds of messages by the name of `POST /messages/{kind}`; `store` and `remind` answer the queries of platforms."""
     hl7v2 = Hl7v2(
         maps,
         clock=lambda: datetime.now(settings.zone),
@@ -365,6 +374,7 @@ def build_kinds(settings: Settings, maps: Maps, gate: Gate | None = None, *, sto
     platform: Any = {
         "clock": hl7v2.clock,
         "ask": Enquiry(store, active),
+        "remind": remind,
         "fallback_charset": hl7v2.fallback,
         "gate": gate,
     }

@@ -30,6 +30,8 @@ class Heard:
     action: "Action | None" = None
 
 
+Remind = Callable[[bytes, str], Awaitable[bytes]]
+"""Answers a query for earlier examinations (IST-RS1–3): message and transaction → the whole answer; raises FhirError."""
 Ask = Callable[["Interaction", "Action"], Awaitable[str]]
 """Answers a query from the store: the XML that its answer carries; raises FhirError."""
 
@@ -46,10 +48,11 @@ class Hl7v3:
         *,
         clock: Callable[[], datetime],
         ask: Ask,
+        remind: Remind | None = None,
         fallback_charset: str | None = None,
         gate: Gate | None = None,
     ) -> None:
-        self.maps, self.clock, self.ask = maps, clock, ask
+        self.maps, self.clock, self.ask, self.remind = maps, clock, ask, remind
         self.fallback, self.gate = fallback_charset, gate
 
     def tables(self) -> "tuple[Table, ...]":
@@ -103,11 +106,25 @@ class Hl7v3:
         """Return the answer to a query, None when the message is none."""
         if header.action is None or header.action.does != "query" or header.interaction is None:
             return None
+        if header.action.finds.startswith("reminder") and self.remind is not None:
+            return await self._reminded(header, self.remind)
         try:
             body = await self.ask(header.interaction, header.action)
         except FhirError as error:
             return self._answer(header, "error", error.issues)
         return self._answer(header, "accept", (), body=body)
+
+    async def _reminded(self, header: Heard, remind: Remind) -> bytes:
+        from mappings.hl7v3.answer import in_soap
+
+        assert header.interaction is not None
+        assert header.action is not None
+        message = header.interaction.message
+        try:
+            told = await remind(message.root.xml(message.namespace).encode(), header.action.name)
+        except FhirError as error:
+            return self._answer(header, "error", error.issues)
+        return in_soap(told.decode(), header.interaction).encode() if header.interaction.soap else told
 
     def join(self, answers: Sequence[bytes], header: Heard) -> bytes:
         return answers[0]
@@ -144,7 +161,8 @@ class Hl7v3:
             said = interaction.action or interaction.root.name
             return UnmappableMessage("HT-XML-15", source="action", action=said[:80], known=known), "reject"
         issues = problems(heard.action, interaction.root)
-        if not issues and heard.action.does == "query" and self._is_empty(interaction):
+        is_reminder = heard.action.finds.startswith("reminder")
+        if not issues and heard.action.does == "query" and not is_reminder and self._is_empty(interaction):
             issues = [Issue("HT-XML-16", {}, source="queryByParameter")]
         return (UnmappableMessage(issues), "error") if issues else (None, "accept")
 

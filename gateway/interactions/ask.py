@@ -312,6 +312,36 @@ def references(resource: Json) -> list[str]:
     return found
 
 
+async def _referrals(enquiry: Enquiry, asked: Asked) -> str:
+    category = "https://hutong.health/fhir/CodeSystem/order-category|referral"
+    return await _acts(enquiry, asked, ("ServiceRequest",), [("category", category)])
+
+
+async def _teams(enquiry: Enquiry, asked: Asked) -> str:
+    return await _records(enquiry, asked, "CareTeam", "team")
+
+
+async def _contracts(enquiry: Enquiry, asked: Asked) -> str:
+    return await _records(enquiry, asked, "Contract", "contract")
+
+
+async def _contract_items(enquiry: Enquiry, asked: Asked) -> str:
+    return await _records(enquiry, asked, "PlanDefinition", "item")
+
+
+async def _records(enquiry: Enquiry, asked: Asked, type: str, name: str) -> str:
+    from mappings.hl7v3.acts import record
+
+    question = asked.question
+    if question.things or type in ("CareTeam", "PlanDefinition"):
+        numbers = question.things or question.people
+        params = [("identifier", tokens(numbers))] if numbers else [("name", escaped(question.name))]
+        found = await enquiry.search(type, params)
+    else:
+        found = await enquiry.about(type, question, [])
+    return controlled([record(name, one) for one in found], asked.interaction)
+
+
 FINDERS: dict[str, Callable[[Enquiry, Asked], Awaitable[str]]] = {
     "patient": _patients,
     "practitioner": _practitioners,
@@ -321,6 +351,11 @@ FINDERS: dict[str, Callable[[Enquiry, Asked], Awaitable[str]]] = {
     "request": _requests,
     "appointment": _appointments,
     "slot": _slots,
+    "referral": _referrals,
+    "team": _teams,
+    "contract": _contracts,
+    "contract-item": _contract_items,
+    "contract-service": _encounters,
     "document-list": _document_list,
     "document": _documents,
 }

@@ -94,6 +94,23 @@ def slot(resource: Json, _known: Known) -> str:
     )
 
 
+def record(name: str, resource: Json) -> str:
+    """Return a team, contract or service item of the regional platform."""
+    period_of = resource.get("applies") or resource.get("period")
+    title = resource.get("name") or resource.get("title")
+    people = [row.get("member", {}).get("display") for row in resource.get("participant", ())]
+    people += [row.get("display") for row in resource.get("subject", ()) if isinstance(row, dict)]
+    return tag(
+        name,
+        None,
+        identifiers("id", resource.get("identifier")),
+        leaf("name", title if isinstance(title, str) else None),
+        tag("statusCode", {"code": resource.get("status", "")}),
+        period("effectiveTime", period_of),
+        *(leaf("member", one) for one in people if one),
+    )
+
+
 def document_entry(resource: Json, known: Known) -> str:
     """Return `DocumentSet`: what the registry knows of one document."""
     unique = (resource.get("masterIdentifier") or {}).get("value") or resource["id"]

@@ -1,6 +1,7 @@
 """What a message of a platform must hold: cardinalities of its action, and one patient (hospital.yaml, rhin.yaml)."""
 
 from mappings.hl7v3.actions import Action, Cardinality
+from mappings.hl7v3.question import is_inside
 from mappings.language.sources.elements import is_silent
 from mappings.language.sources.xml_path import XmlPath, walk
 from mappings.xml.tree import Element
@@ -8,25 +9,25 @@ from terminology.issues import Issue
 
 MOST = 20
 MISSING = {"patient": "patientId", "number": "id"}
-# Elements that carry a patient's number on the regional platform, in small letters.
+# Elements that carry a patient's number on the regional platform, in small letters; an `id` counts inside the others.
 PATIENT = frozenset(
     [
         "patientid",
-        "patient",
         "sourcepatientid",
-        "sourcepatientinfo",
         "idcardno",
         "idcard",
         "identityid",
         "healthcardid",
+        "healthcardno",
         "personid",
         "residentid",
         "cardno",
-        "priorpatientid",
-        "subjectid",
-        "person",
+        "personidcard",
+        "residentidcard",
     ]
 )
+PEOPLE = frozenset({"patient", "person", "patientperson", "residentinfo", "sourcepatientinfo"})
+TRANSMISSION = frozenset({"sender", "receiver", "interactionid", "creationtime"})
 
 
 def problems(action: Action, root: Element) -> list[Issue]:
@@ -90,13 +91,28 @@ def _second_patient(path: XmlPath, root: Element) -> Element | None:
 
 def _names(what: str, root: Element) -> bool:
     """Tell whether a patient, or the number of anything but the message itself, is named somewhere below the root."""
-    for element in root.walk():
-        if element.parent is None or (what == "number" and element.parent is root and element.name == "id"):
-            continue
-        name = element.name.casefold()
-        is_named = name in PATIENT if what == "patient" else name.endswith(("id", "no", "number", "code"))
-        if is_named and any(
-            one.get("extension") or one.get("value") or one.text.strip() for one in element.walk()
-        ):
-            return True
-    return False
+    return any(
+        _says(element)
+        for element in root.walk()
+        if element.parent is not None
+        and (_is_person(element) if what == "patient" else _is_number(element, root))
+    )
+
+
+def _is_person(element: Element) -> bool:
+    name = element.name.casefold()
+    return name in PATIENT or (
+        name == "id" and element.parent is not None and element.parent.name.casefold() in PEOPLE
+    )
+
+
+def _is_number(element: Element, root: Element) -> bool:
+    if element.parent is root and element.name == "id":
+        return False
+    return element.name.casefold().endswith(("id", "no", "number", "code")) and not is_inside(
+        element, TRANSMISSION
+    )
+
+
+def _says(element: Element) -> bool:
+    return any(one.get("extension") or one.get("value") or one.text.strip() for one in element.walk())

@@ -24,6 +24,30 @@ _DOCUMENT_FIELDS = {
 }
 
 
+_DOCUMENT_NAMES = frozenset(
+    name.casefold() for name in (*_DOCUMENT_FIELDS, "DocumentUniqueId", "DocumentTitle")
+)
+HEADER = frozenset(
+    [
+        "id",
+        "creationtime",
+        "sender",
+        "receiver",
+        "interactionid",
+        "processingcode",
+        "processingmodecode",
+        "acceptackcode",
+        "versioncode",
+        "requestperson",
+        "requestorganization",
+        "requestorgcode",
+        "messageid",
+        "author",
+    ]
+)
+_RESIDENT = frozenset({"idcardno", "idcard", "residentidcard", "personidcard"})
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """`people` and `things`: (system or None, number) of a patient, of what is asked for; the others as sent."""
@@ -57,7 +81,10 @@ def read_question(root: Element, context: Context) -> Question:
             asked.title = element.own_text()
         for value in element.all("value"):
             asked.take(element.name, value)
-        if element.name in ("id", "patientId") and element.parent is not None and element is not holder:
+        if holder is root:
+            asked.take_field(element, root)
+        is_header = holder is root and (is_inside(element, HEADER) or element.parent is root)
+        if element.name in ("id", "patientId") and element.parent is not None and not is_header:
             asked.take_id(element)
     return asked.question()
 
@@ -92,6 +119,25 @@ class _Asked:
             elif said:
                 self.codes.append(said)
 
+    def take_field(self, element: Element, root: Element) -> None:
+        """A field of the regional platform: `<idCardNo>…</idCardNo>`, `<referralId extension="…"/>`."""
+        name = element.name.casefold()
+        is_header = (
+            element is root or (element.parent is root and name in HEADER) or is_inside(element, HEADER)
+        )
+        if is_header or element.first("value") is not None or name in _DOCUMENT_NAMES:
+            return
+        said = element.get("extension") or (element.own_text() if not element.children else "")
+        if not said:
+            return
+        if name in ("name", "patientname", "personname", "teamname", "doctorname", "orgname"):
+            self.name = said
+        elif name in _RESIDENT:
+            kind = KINDS["resident"]
+            self.people.append((kind.system, said))
+        elif name.endswith(("id", "no", "number", "code", "key")):
+            self._number(name, element.get("root"), said)
+
     def take_id(self, element: Element) -> None:
         """An `<id>` without a value element around it: `<patient><id …/></patient>`."""
         parent = element.parent
@@ -122,3 +168,13 @@ class _Asked:
             self.since,
             self.until,
         )
+
+
+def is_inside(element: Element, names: frozenset[str]) -> bool:
+    """Tell whether an element lies in one of these names (small letters), itself and the root left out."""
+    parent = element.parent
+    while parent is not None and parent.parent is not None:
+        if parent.name.casefold() in names:
+            return True
+        parent = parent.parent
+    return False

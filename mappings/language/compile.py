@@ -23,6 +23,7 @@ from mappings.language.measure import measure
 from mappings.language.result import Result, Rule, Unmapped, Write
 from mappings.language.runtime import Binder, message_instant
 from mappings.language.sources import Level, Source, SourceError, open_source
+from mappings.language.sources.xml import XmlSource
 from mappings.language.specialise import Specialised, SpecialisedRows
 from mappings.language.targets import Checker
 from mappings.language.trace import TracingBinder
@@ -239,6 +240,9 @@ class Map:
         except SourceError as error:
             where = generator.place or document.place
             raise InvalidInput([problem("HT-MAP-08", where, reason=str(error))]) from None
+        if isinstance(source, XmlSource):
+            for site in generated.sites:
+                source.note(site.converter.name, site.arguments)
         build = _built(compile(generated.code, f"<map {document.name}>", "exec"))
         return _Compiled(source, generated, build, rules)
 

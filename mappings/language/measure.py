@@ -128,7 +128,7 @@ def _elements(source: XmlSource, root: Element) -> Coverage:
     stack: list[tuple[Element, tuple[str, ...]]] = [(root, ())]
     while stack:
         element, path = stack.pop()
-        if is_read(path, WHOLE):
+        if is_read(path, WHOLE) or (path and element.name.casefold() in source.reads.names):
             count += 1
             continue
         for leaf, value in _leaves(element):

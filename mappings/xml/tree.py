@@ -5,6 +5,7 @@ Vendors use any prefix, none, or one that they never declared; what an element m
 """
 
 from collections.abc import Iterator
+from xml.sax.saxutils import escape, quoteattr
 
 
 class Element:
@@ -79,6 +80,15 @@ class Element:
             steps.append(here.name + number)
             here = here.parent
         return "/".join(reversed(steps)) or "."
+
+    def xml(self, namespace: str = "") -> str:
+        """Return the element as XML of its own, without prefixes; `namespace` becomes its default one."""
+        shown = "".join(
+            f" {name}={quoteattr(value)}" for name, value in self.attributes.items() if ":" not in name
+        )
+        space = f" xmlns={quoteattr(namespace)}" if namespace else ""
+        inner = escape(self.text) + "".join(child.xml() + escape(child.tail) for child in self.children)
+        return f"<{self.name}{space}{shown}>{inner}</{self.name}>"
 
     def __repr__(self) -> str:
         """The element as written, without line breaks of its own: equal trees look equal."""

@@ -13,7 +13,14 @@ TRANSLATOR = Translator()
 HEADER = "MSH|^~\\&|LIS|H1|GW|XYLYGT|20260315083012||{}|T1|P|2.4\r"
 FILES = sorted(SHIPPED.glob("*.yaml"))
 # What others extend; they take no message themselves.
-BASES = {"cda-followup", "followup", "hl7v2-patient", "hl7v2-order-items", "out-hl7v2-patient"}
+BASES = {
+    "cda-followup",
+    "followup",
+    "rhin-patient",
+    "hl7v2-patient",
+    "hl7v2-order-items",
+    "out-hl7v2-patient",
+}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

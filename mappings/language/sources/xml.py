@@ -29,6 +29,8 @@ class Reads:
     """What lines read: (names from the root, leaf); a leaf is "@name", "" for a text, WHOLE for all below."""
 
     places: set[tuple[tuple[str, ...], str]] = field(default_factory=set)
+    # Names that a converter looks for anywhere, in small letters (mappings/datatypes/anywhere.py).
+    names: set[str] = field(default_factory=set)
 
 
 class XmlSource:
@@ -131,13 +133,19 @@ class XmlSource:
     def runtime(self, *, traced: bool) -> Any:
         return TracedElements if traced else Elements
 
+    def note(self, converter: str, arguments: tuple[Any, ...]) -> None:
+        """Remember the names that a converter finds wherever they stand."""
+        if converter.endswith("anywhere"):
+            self.reads.names |= {word for text in arguments for word in str(text).casefold().split()}
+
     def _scope(self, path: XmlPath, level: Level) -> _Scope:
         scope: _Scope = (level.chain()[-1] if path.from_root else level).state
         return scope
 
     def _node(self, path: XmlPath, level: Level, leaf: str | None) -> tuple[str, str]:
         scope = self._scope(path, level)
-        if leaf is not None:
+        if leaf is not None and (path.steps or scope.prefix or leaf != WHOLE):
+            # The root as a whole is read by name only (`note`).
             self.reads.places.add((_names(scope.prefix, path.steps), leaf))
         here = scope.prefix
         for step in path.steps:
