@@ -138,10 +138,11 @@ class ConformanceApi:
         from conformance.testing.preset import presets, with_preset
         from conformance.testing.run import run_tests
         from conformance.testing.yaml_test import load_suites, select
+        from gateway.members.sandbox import Sandbox
 
         try:
             given = with_preset(yaml.safe_load(path.read_text("utf-8")), presets(self.folder / "presets"))
-            target = open_target(given, path.parent)
+            target = open_target(given, path.parent, counterpart=Sandbox)
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             raise InvalidInput("HT-CT-34", name=path.name, detail=str(error)[:200]) from None
         try:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from conformance.fhirpath import evaluate
 from conformance.testing.client import Answer
@@ -21,6 +22,11 @@ _TRACES = (
 )
 
 
+ANSWERED = frozenset(
+    {"status", "header", "fhirpath", "outcome", "clean", "url", "parameter", "xpath", "text"}
+)
+
+
 def expect(row: Json, *, answer: Answer | None, message: bytes | None) -> list[Issue]:
     """Return what is wrong; raises InvalidInput when there is nothing to judge."""
     found: list[Issue] = []
@@ -28,7 +34,7 @@ def expect(row: Json, *, answer: Answer | None, message: bytes | None) -> list[I
         if message is None:
             raise InvalidInput("HT-CT-22")
         found += _message(row, read_fields(message))
-    if {"status", "header", "fhirpath", "outcome", "clean"} & set(row):
+    if ANSWERED & set(row):
         if answer is None:
             raise InvalidInput("HT-CT-22")
         found += _answer(row, answer)
@@ -45,6 +51,14 @@ def _answer(row: Json, answer: Answer) -> list[Issue]:
     if "header" in row:
         value = answer.headers.get(str(row["header"]).lower(), "")
         found += _value(f"header {row['header']}", [value] if value else [], row)
+    if row.get("url"):
+        found += _value("URL", [answer.url], row)
+    if "parameter" in row:
+        found += _value(f"parameter {row['parameter']}", parameter(answer, str(row["parameter"])), row)
+    if "xpath" in row:
+        found += _value(row["xpath"], document_values(row["xpath"], answer.body), row)
+    if row.get("text"):
+        found += _value("body", [answer.text], row)
     if row.get("outcome"):
         found += _outcome(answer.tree())
     if row.get("clean") and any(trace in answer.text for trace in _TRACES):
@@ -54,12 +68,58 @@ def _answer(row: Json, answer: Answer) -> list[Issue]:
         if not isinstance(tree, dict):
             return [*found, Issue("HT-CT-11", {})]
         values = evaluate(row["fhirpath"], tree)
-        if {"equals", "matches", "in", "exists"} & set(row) and "header" not in row:
+        if {"equals", "matches", "in", "exists"} & set(row) and not {"header", "url", "parameter"} & set(row):
             found += _value(row["fhirpath"], [text_of(value) for value in values], row)
         elif values != [True]:
             shown = ", ".join(text_of(value) for value in values)[:200] or "{}"
             found.append(Issue("HT-CT-13", {"expression": row["fhirpath"], "value": shown}))
     return found
+
+
+def parameter(answer: Answer, name: str) -> list[str]:
+    """Return a parameter of a request, from its URL or from its Parameters body."""
+    query = parse_qs(urlsplit(answer.url).query, keep_blank_values=True)
+    found = list(query.get(name, ()))
+    tree = answer.tree()
+    for row in tree.get("parameter", ()) if isinstance(tree, dict) else ():
+        if row.get("name") == name:
+            value = next((row[key] for key in row if key.startswith("value")), row.get("resource"))
+            found.append(str(value.get("code", value)) if isinstance(value, dict) else text_of(value))
+    return found
+
+
+def document_values(path: str, body: bytes) -> list[str]:
+    """Return what an XPath finds in a document; `v3:` is HL7's namespace. Raises InvalidInput for what is no XML.
+
+    No DTD, no entities, no network, and no deeper or larger tree than libxml2's own limits.
+    """
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root: Any = etree.fromstring(body, parser)
+        if root.getroottree().docinfo.doctype:
+            raise InvalidInput("HT-CT-56", detail="DOCTYPE")
+        found: Any = root.getroottree().xpath(path, namespaces=DOCUMENT_NAMESPACES)
+    except etree.XPathError as error:
+        raise InvalidInput("HT-CT-06", path=path, detail=str(error)[:200]) from None
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise InvalidInput("HT-CT-56", detail=str(error)[:200]) from None
+    if not isinstance(found, list):
+        return [text_of(found) if not isinstance(found, float) else f"{found:g}"]
+    return [
+        text
+        for row in found
+        if (text := str(row) if isinstance(row, str) else "".join(row.itertext()).strip() or row.tag)
+    ]
+
+
+DOCUMENT_NAMESPACES = {
+    "v3": "urn:hl7-org:v3",
+    "soap": "http://www.w3.org/2003/05/soap-envelope",
+    "soap11": "http://schemas.xmlsoap.org/soap/envelope/",
+    "wsdl": "http://schemas.xmlsoap.org/wsdl/",
+}
 
 
 def _outcome(tree: Any) -> list[Issue]:

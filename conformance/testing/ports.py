@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.testing.client import Client
+from conformance.testing.doorway import Counterpart, Door, HttpDoor
 from conformance.testing.listener import Files, Listener, MllpLine
 from conformance.testing.target import Outbox, Port, Target
 from conformance.testing.wire import HttpClient
@@ -16,8 +17,16 @@ SECONDS = 30.0
 _BLANK = re.compile(r"\$\{env:([A-Z][A-Z0-9_]{0,60})\}")
 
 
-def open_target(given: dict[str, Any], folder: Path, *, tell: Callable[[str], None] | None = None) -> Target:
+def open_target(
+    given: dict[str, Any],
+    folder: Path,
+    *,
+    tell: Callable[[str], None] | None = None,
+    counterpart: Callable[[], Counterpart] | None = None,
+) -> Target:
     """Return the target of a file's content; close it at the end. `tell` hears what the member is asked to do.
+
+    `counterpart` makes the centre in a sandbox, for a member that sends (`listen`) or calls (`serve`).
 
     Credentials come from the environment (`${env:NAME}`). Raises InvalidInput HT-CT-34 for a port that cannot be.
     """
@@ -25,11 +34,27 @@ def open_target(given: dict[str, Any], folder: Path, *, tell: Callable[[str], No
         raise InvalidInput("HT-CT-34", name="target", detail="member")
     opened: list[Port] = []
     fhir: Client | None = None
+    http: Client | None = None
     outbox: Outbox | None = None
+    door: Door | None = None
+    centre: Counterpart | None = None
     try:
+        if counterpart is not None and (given.get("listen") or given.get("serve")):
+            centre = counterpart()
+            opened.append(centre)
+        if given.get("http"):
+            http = service = http_client(given["http"])
+            opened.append(service)
+        if given.get("serve") and centre is not None:
+            row = given["serve"]
+            door = served = HttpDoor(
+                centre, row.get("host", "127.0.0.1"), int(row.get("port", 0)),
+                seconds=float(row.get("seconds", SECONDS)), tell=tell,
+            )  # fmt: skip
+            opened.append(served)
         if given.get("fhir"):
-            fhir = http = http_client(given["fhir"])
-            opened.append(http)
+            fhir = client = http_client(given["fhir"])
+            opened.append(client)
         if given.get("listen"):
             row = given["listen"]
             outbox = listener = Listener(
@@ -37,13 +62,18 @@ def open_target(given: dict[str, Any], folder: Path, *, tell: Callable[[str], No
                 int(row.get("port", 0)),
                 seconds=float(row.get("seconds", SECONDS)),
                 tell=tell,
+                acknowledge=centre.acknowledge if centre is not None else None,
             )
             opened.append(listener)
         elif given.get("samples"):
             outbox = Files(folder / given["samples"])
-        line = MllpLine(given["mllp"]["host"], int(given["mllp"]["port"])) if given.get("mllp") else None
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        for port in opened:
+        line = (
+            MllpLine(given["mllp"]["host"], int(given["mllp"]["port"]))
+            if given.get("mllp") is not None
+            else None
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        for port in reversed(opened):
             port.close()
         raise InvalidInput(
             "HT-CT-34", name=str(given["member"]), detail=f"{type(error).__name__}: {error}"[:200]
@@ -52,7 +82,8 @@ def open_target(given: dict[str, Any], folder: Path, *, tell: Callable[[str], No
         str(given["member"]), tuple(given.get("roles", ())), fhir, outbox, line,
         {name: str(value) for name, value in given.get("variables", {}).items()},
         {name: str(value) for name, value in given.get("evidence", {}).items()},
-        ports=tuple(opened),
+        ports=tuple(reversed(opened)), http=http, door=door, counterpart=centre,
+        documents=folder / given["documents"] if given.get("documents") else None,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.fhirpath import evaluate
 from conformance.identifiers.resident import check_digit
-from conformance.testing.client import Answer, Call, Exchange, Unreachable
+from conformance.testing.client import Answer, Call, Client, Exchange, Unreachable
 from conformance.testing.expect import expect
 from conformance.testing.hl7 import read_fields
 from conformance.testing.judge import text_of
@@ -26,6 +26,9 @@ from terminology.issues import FhirError, InvalidInput, Issue
 _BLANK = re.compile(r"\$\{([a-z_A-Z][\w.]{0,60})\}")
 MAX_WAIT_SECONDS = 10.0
 MAX_DEPTH = 40
+ABSENT_SECONDS = 3.0
+"""What must not come is waited for that long."""
+MAX_FILES, MAX_FILE_BYTES = 500, 16 * 1024 * 1024
 # Four digits of real districts (GB/T 2260); the last two are free.
 AREAS = (
     "1101",
@@ -117,7 +120,7 @@ class _Play:
         except _Missing as missing:
             return Step(kind, name, "not-evaluated", (missing.issue,))
         except InvalidInput as error:
-            state = "fail" if error.issues[0].code in ("HT-CT-21", "HT-CT-28") else "error"
+            state = "fail" if error.issues[0].code in ("HT-CT-21", "HT-CT-28", "HT-CT-56") else "error"
             return Step(kind, name, state, error.issues, exchange=self.exchange)
         except FhirError as error:
             return Step(kind, name, "error", error.issues, exchange=self.exchange)
@@ -127,8 +130,7 @@ class _Play:
         return Step(kind, name, state, tuple(issues), exchange=self.exchange)
 
     def _request(self, row: Json) -> list[Issue]:
-        if self.target.fhir is None:
-            raise _Missing("fhir")
+        client = self._client(row.get("to", "fhir"))
         body = row.get("body")
         content = (
             body.encode()
@@ -148,10 +150,19 @@ class _Play:
             content,
         )
         self.exchange = Exchange(call, None)
-        self.answer = self.target.fhir.send(call)
+        self.answer = client.send(call)
         self.exchange = Exchange(call, self.answer)
         self._keep(row, self.answer.tree())
         return []
+
+    def _client(self, name: str) -> Client:
+        """The member's FHIR or other HTTP service, or the centre's own FHIR side in the sandbox."""
+        target = self.target
+        centre = target.counterpart.fhir if target.counterpart is not None else None
+        client = {"fhir": target.fhir, "http": target.http, "counterpart": centre}[name]
+        if client is None:
+            raise _Missing(name)
+        return client
 
     def _keep(self, row: Json, tree: Any) -> None:
         for name, expression in row.get("keep", {}).items():
@@ -179,6 +190,10 @@ class _Play:
         return []
 
     def _receive(self, row: Json) -> list[Issue]:
+        if "http" in row:
+            return self._receive_call(row)
+        if "document" in row:
+            return self._receive_document(row)
         if self.target.outbox is None:
             raise _Missing("listen")
         prompt = row.get("prompt", {}).get(self.language, row["event"])
@@ -190,6 +205,41 @@ class _Play:
                 return [Issue("HT-CT-27", {"place": path})]
             self.values[name] = values[0]
         return []
+
+    def _receive_call(self, row: Json) -> list[Issue]:
+        """The member's request: its headers, URL and body are judged, with the status that the centre answered."""
+        if self.target.door is None:
+            raise _Missing("serve")
+        prompt = row.get("prompt", {}).get(self.language, row["http"])
+        try:
+            exchange = self.target.door.take(
+                row["http"], prompt=prompt, answer=int(row.get("answer", 0)),
+                seconds=ABSENT_SECONDS if row.get("absent") else None,
+            )  # fmt: skip
+        except Unreachable:
+            if row.get("absent"):
+                self.answer = Answer(0, {}, b"", "")
+                return []
+            raise
+        self.exchange = exchange
+        if row.get("absent"):
+            return [Issue("HT-CT-55", {"request": f"{exchange.call.method} {exchange.call.url}"[:200]})]
+        status = exchange.answer.status if exchange.answer is not None else 0
+        self.answer = Answer(status, exchange.call.headers, exchange.call.body, exchange.call.url)
+        self._keep(row, self.answer.tree())
+        return []
+
+    def _receive_document(self, row: Json) -> list[Issue]:
+        """A file that the member handed in: a shared document (CDA)."""
+        if self.target.documents is None:
+            raise _Missing("documents")
+        for path in sorted(self.target.documents.rglob(row["document"]))[:MAX_FILES]:
+            if path.stat().st_size <= MAX_FILE_BYTES:
+                raw = path.read_bytes()
+                self.exchange = Exchange(Call("FILE", path.name, {}, b""), Answer(0, {}, raw))
+                self.answer = Answer(0, {}, raw, path.name)
+                return []
+        raise Unreachable(f"no file {row['document']}")
 
     def _expect(self, row: Json) -> list[Issue]:
         return expect(row, answer=self.answer, message=self.message)
@@ -285,7 +335,7 @@ def _name(kind: str, row: Any) -> str:
     if kind == "request":
         return f"{row.get('method', 'GET')} {row['url']}"
     if kind in ("receive", "upload"):
-        return str(row["event"])
+        return str(row.get("event") or row.get("http") or row.get("document"))
     if kind == "attest":
         return str(row["id"])
     return (

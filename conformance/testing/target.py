@@ -5,9 +5,11 @@ Each way of reaching it is a port; a test whose port is missing is not evaluated
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from conformance.testing.client import Client
+from conformance.testing.doorway import Counterpart, Door
 
 
 class Outbox(Protocol):
@@ -35,7 +37,11 @@ class Port(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`variables` are put into tests as `${name}`; `evidence`: requirement or attest id → file or note."""
+    """`variables` are put into tests as `${name}`; `evidence`: requirement or attest id → file or note.
+
+    `fhir`, `http`: the member's services; `outbox`: its messages; `line`: its receiver; `documents`: a folder of its
+    files; `door`: where it calls; `counterpart`: the centre in a sandbox, which answers there.
+    """
 
     name: str
     roles: tuple[str, ...]
@@ -45,6 +51,10 @@ class Target:
     variables: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
+    http: Client | None = None
+    door: Door | None = None
+    counterpart: Counterpart | None = None
+    documents: Path | None = None
 
     def close(self) -> None:
         """Close what was opened for it."""

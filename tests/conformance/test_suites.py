@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -21,7 +22,16 @@ from conformance.testing.wire import HttpClient
 from conformance.testing.yaml_test import load_suites, load_tests, select
 from conformance.validation import validate
 from terminology.issues import InvalidInput
-from tests.suites.member import NOW, ROLES, examine, faults, is_caught
+from tests.suites.caller import CALLERS, sandbox
+from tests.suites.member import GOOD, NOW, ROLES, Fault, examine, faults, is_caught
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ends() -> Iterator[None]:
+    yield
+    if sandbox.cache_info().currsize:
+        sandbox().close()
+        sandbox.cache_clear()
 
 
 def test_the_bars_of_the_suites() -> None:
@@ -44,13 +54,15 @@ def test_coverage_fails_when_a_must_has_no_test() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_clean_member_raises_no_alarm(role: str) -> None:
     wrong = {
-        row.id: [one.text("en") for one in row.issues] for row in examine(role).results if row.state != "pass"
+        row.id: [one.text("en") for one in row.issues]
+        for row in examine(role).results
+        if row.state not in GOOD
     }
     assert not wrong
 
 
 # A fault of the FHIR server takes a second; `scripts/bench conformance` runs all of them.
-SEEDED = [row for row in faults() if row.role not in ("fhir-server", "recognition")]
+SEEDED = [row for row in faults() if row.role not in ("fhir-server", "recognition", *CALLERS)]
 
 
 def test_faults_of_senders_and_receivers_are_caught() -> None:
@@ -63,6 +75,14 @@ def test_faults_of_senders_and_receivers_are_caught() -> None:
 def test_a_fault_of_a_server_is_caught(name: str) -> None:
     known = {row.name: row for row in faults() if row.role == "fhir-server"}
     assert name not in known or is_caught(known[name])
+
+
+CALLED = [row for row in faults() if row.role in CALLERS]
+
+
+@pytest.mark.parametrize("fault", CALLED, ids=lambda row: f"{row.role} {row.name}")
+def test_a_fault_of_a_caller_is_caught(fault: Fault) -> None:
+    assert is_caught(fault)
 
 
 RULES = {row.name: row for row in faults() if row.role == "recognition"}

@@ -24,6 +24,7 @@ from gateway.rest.context import Validation
 from gateway.store.memory import MemoryStore
 from terminology.issues import FhirError
 from tests.gateway.server import Server
+from tests.suites.caller import CALLERS, Caller, changes, sandbox
 from tests.suites.testscripts import InMemory
 
 NOW = datetime(2026, 3, 15, 8, 0, tzinfo=timezone(timedelta(hours=8)))
@@ -48,7 +49,9 @@ TEMPLATES = {
 }
 SECTIONS = {"lis": "LAB", "imaging-centre": "RAD", "ecg-centre": "EC"}
 SENDERS = ("his-sender", "order-placer", "lis", "referral-sender", "imaging-centre", "ecg-centre")
-ROLES = ("fhir-server", *SENDERS, "report-receiver", "recognition")
+GOOD = ("pass", "attested")
+ROLES = ("fhir-server", *SENDERS, "report-receiver", "recognition", *CALLERS)
+ATTESTED = dict.fromkeys(("TC-NEW", "TC-EXPIRED", "RF-LATE", "CC-OVERDUE"), "evidence")
 PACKS = SUITES / "packs"
 
 Change = Callable[[str], str]
@@ -70,6 +73,7 @@ class Fault:
     retry: str = "same"
     receive: Callable[[bytes, bytes], bytes] | None = None
     tests: tuple[str, ...] = ()
+    leave: Callable[[Call], Call | None] | None = None
 
 
 class Sender:
@@ -154,6 +158,10 @@ def examine(role: str, fault: Fault | None = None) -> Run:
     tests = select(load_suites(), roles=[role], ids=fault.tests if fault is not None else ())
     if role == "recognition":
         return _examine_recognition(tests, fault)
+    if role in CALLERS:
+        caller = Caller(role, fault.leave if fault else None, sends=fault is not None and fault.leave is None)
+        target = Target("member", (role,), door=caller, counterpart=sandbox(), evidence=ATTESTED)
+        return run_tests(tests, target, now=NOW)
     if role != "fhir-server":
         target = Target("member", (role,), outbox=Sender(role, fault), line=Receiver(fault))
         return run_tests(tests, target, now=NOW)
@@ -463,13 +471,14 @@ def _recognition_faults() -> list[Fault]:
 
 
 def faults() -> list[Fault]:
-    return [*_fhir_faults(), *_receiver_faults(), *_sender_faults(), *_recognition_faults()]
+    callers = [Fault(role, name, leave=change) for role, name, change in changes()]
+    return [*_fhir_faults(), *_receiver_faults(), *_sender_faults(), *_recognition_faults(), *callers]
 
 
 def is_caught(fault: Fault) -> bool:
     """Tell whether a test that the clean member passes doesn't pass because of the fault."""
-    clean = {row.id for row in _clean(fault.role).results if row.state == "pass"}
-    return any(row.state != "pass" for row in examine(fault.role, fault).results if row.id in clean)
+    clean = {row.id for row in _clean(fault.role).results if row.state in GOOD}
+    return any(row.state not in GOOD for row in examine(fault.role, fault).results if row.id in clean)
 
 
 @cache
