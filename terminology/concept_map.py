@@ -47,6 +47,7 @@ _UNMAPPED = {
 }
 
 MAX_CHAIN = 20
+MAX_CODINGS = 50
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,42 @@ class Question:
 
 
 def translate(scope: Scope, inputs: Inputs, given: Json | None) -> Json:
-    """Return the Parameters of $translate. `given`: the map of an instance-level call."""
-    question = _question(inputs)
+    """Return the Parameters of $translate. `given`: the map of an instance-level call.
+
+    Of a CodeableConcept every coding is translated: what any of them is in the other system, the concept is.
+    """
+    several = _several(inputs)
+    if not several:
+        return _translate(scope, inputs, _question(inputs), given)
+    answers = [_translate(scope, one, _question(one), given) for one in several]
+    matches = list(
+        {
+            _concept(row): row for answer in answers for row in answer["parameter"] if row["name"] == "match"
+        }.values()
+    )
+    used = [row for answer in answers for row in answer["parameter"] if row["name"] == "used-conceptmap"]
+    if not matches:
+        return answers[0]
+    return _answer(scope, matches, list(dict.fromkeys(row["valueUri"] for row in used)))
+
+
+def _several(inputs: Inputs) -> list[Inputs]:
+    """Return the inputs once for each coding of a CodeableConcept that has more than one."""
+    for name in ("sourceCodeableConcept", "codeableConcept", "targetCodeableConcept"):
+        if not inputs.has(name):
+            continue
+        concept = inputs.concept(name) or {}
+        codings = [row for row in concept.get("coding") or () if row.get("system") and row.get("code")]
+        others = [row for row in inputs.rows if row["name"] != name]
+        return [
+            Inputs(inputs.operation, [*others, {"name": name, "valueCodeableConcept": {"coding": [coding]}}])
+            for coding in codings[:MAX_CODINGS]
+            if len(codings) > 1
+        ]
+    return []
+
+
+def _translate(scope: Scope, inputs: Inputs, question: Question, given: Json | None) -> Json:
     maps = _maps(scope, inputs, question, given)
     coding = question.coding
     if question.scope_url and not _in_scope(scope, question.scope_url, coding):

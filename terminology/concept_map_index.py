@@ -5,6 +5,7 @@ only the one that is asked for is decoded. That takes a third of the memory of t
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,10 +17,22 @@ LARGE = 256 * 1024
 """Bytes from which a map keeps its rows encoded."""
 
 
-class LargeMap(dict[str, object]):
+class GroupRows(Protocol):
+    """The elements of one group, found by code."""
+
+    def elements(self, code: str) -> Sequence[Json]:
+        """Return the elements that list a source code."""
+        ...
+
+    def sources(self, code: str) -> Sequence[tuple[Json, Json]]:
+        """Return the (element, target) pairs that lead to a target code."""
+        ...
+
+
+class LargeMap(dict[str, Any]):
     """A ConceptMap without the elements of its groups; `rows` has those of each group."""
 
-    rows: "list[Rows]"
+    rows: Sequence[GroupRows]
 
 
 class Rows:

@@ -21,6 +21,7 @@ from terminology.members import Members
 from terminology.memory import ConceptIndex, MemoryCodeSystem
 from terminology.options import read_options
 from terminology.outcome import TerminologyProblem
+from terminology.related import related
 from terminology.resource_cache import ResourceCache
 from terminology.scope import Scope
 from terminology.subsumes import subsumes
@@ -29,6 +30,12 @@ from terminology.version_list import list_versions
 
 MAX_EXPANSION = 1_000
 MAX_OWN_RESOURCES = 500
+
+# Parameters that carry a resource which others of the request may name.
+GIVEN = {
+    "valueSet": "ValueSet", "thisValueSet": "ValueSet", "otherValueSet": "ValueSet", "codeSystem": "CodeSystem",
+    "conceptMap": "ConceptMap",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,14 @@ class Terminology:
         scope = self._scope(inputs, call, is_validating=False)
         return translate(scope, inputs, call.resource)
 
+    def related(self, parameters: Json, call: Call = Call()) -> Json:
+        """Compare two value sets: `url` or `valueSet` (or the instance) with `otherUrl` or `otherValueSet`."""
+        inputs = Inputs.of("ValueSet/$related", parameters)
+        scope = self._scope(inputs, call, is_validating=False)
+        this = self._one_of(scope, inputs, call.resource, ("valueSet", "thisValueSet"), ("url", "thisUrl"))
+        other = self._one_of(scope, inputs, None, ("otherValueSet",), ("otherUrl", "other"))
+        return related(scope, this, other)
+
     def closure(self, parameters: Json, call: Call = Call()) -> Json:
         inputs = Inputs.of("$closure", parameters)
         return self.closures.update(self._scope(inputs, call, is_validating=False), inputs)
@@ -141,8 +156,7 @@ class Terminology:
             is_validating=is_validating,
         )
         own = inputs.resources("tx-resource", KINDS)
-        for name in ("valueSet", "codeSystem", "conceptMap"):
-            kind = name[0].upper() + name[1:]
+        for name, kind in GIVEN.items():
             given = inputs.resource(name, kind)
             if given is not None and given.get("url"):
                 own.append(given)
@@ -163,8 +177,22 @@ class Terminology:
         if given is not None:
             return given
         url = inputs.need("url", "valueSet")
+        return Terminology._named(scope, url, inputs.text("valueSetVersion"), is_validating=is_validating)
+
+    @staticmethod
+    def _one_of(
+        scope: Scope, inputs: Inputs, held: Json | None, resources: tuple[str, ...], urls: tuple[str, ...]
+    ) -> Json:
+        """Return the value set that one of several parameters gives or names."""
+        found = held or next(
+            (row for name in resources if (row := inputs.resource(name, "ValueSet")) is not None), None
+        )
+        return found or Terminology._named(scope, inputs.need(*urls), None, is_validating=False)
+
+    @staticmethod
+    def _named(scope: Scope, url: str, version: str | None, *, is_validating: bool) -> Json:
         base, _, stated = url.partition("|")
-        version = scope.version_by_rules(base, inputs.text("valueSetVersion") or stated or None)
+        version = scope.version_by_rules(base, version or stated or None)
         found = scope.value_set(base, version)
         if found is not None:
             return found

@@ -16,7 +16,7 @@ import msgspec
 from gateway.catalogues.change_set import ChangeSet, State, check_transition
 from gateway.catalogues.database import open_database, transaction
 from gateway.catalogues.deviations import Deviations
-from terminology.catalogue.diff import Diff, diff
+from terminology.catalogue.diff import Change, Diff, change_of, diff
 from terminology.catalogue.row import Row, from_content
 from terminology.fhirjson import decode, encode
 from terminology.issues import BusinessRule, InvalidInput, NotFound, VersionConflict
@@ -200,6 +200,22 @@ class Catalogues:
             raise NotFound("HT-CAT-45", id=id)
         effective = date.fromisoformat(row[8]) if row[8] else None
         return ChangeSet(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], effective, row[9])
+
+    def changes(self, id: int, *, after: str = "", limit: int = 100) -> list[Change]:
+        """Return what a change set does to each code, in the order of codes, from the one after `after` on."""
+        change_set = self.change_set(id)
+        rows = self._db.execute(
+            "select change.code, concept.content, change.content from change left join concept"
+            " on concept.catalogue=?1 and concept.code=change.code and first<=?3 and (last is null or last>=?3)"
+            " where change_set=?2 and change.code>?4 order by change.code limit ?5",
+            (change_set.catalogue, id, change_set.base, after, limit),
+        )
+        return [
+            change_of(
+                code, *(from_content(code, decode(content)) if content else None for content in contents)
+            )
+            for code, *contents in rows
+        ]
 
     def touched(self, id: int) -> list[str]:
         """Return the codes that a change set changes or retires, those that it retires first."""

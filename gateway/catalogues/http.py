@@ -1,6 +1,6 @@
 """`/catalogues`: the catalogues and their change sets over HTTP (docs/terminology/catalogues.md).
 
-GET /catalogues · POST /catalogues?catalogue=… · GET /catalogues/change-sets[/{n}[/affected]] ·
+GET /catalogues · POST /catalogues?catalogue=… · GET /catalogues/change-sets[/{n}[/changes|/affected]] ·
 POST /catalogues/change-sets/{n}/submit|approve|reject|publish · GET /catalogues/{id}[/versions|/export|/audit|/concepts] ·
 POST /catalogues/{id}/rollback · GET|POST /catalogues/{id}/deviations · GET /catalogues/{id}/available ·
 POST /catalogues/deviations/{n}/approve|reject
@@ -12,7 +12,7 @@ from dataclasses import asdict
 from gateway.catalogues import drugs
 from gateway.catalogues.authoring import Catalogue, PublishedVersion
 from gateway.catalogues.change_set import ChangeSet
-from gateway.catalogues.intake import Checked, check_table, issue_row, report, touched
+from gateway.catalogues.intake import Checked, changes_report, check_table, issue_row, report, touched
 from gateway.catalogues.person import person
 from gateway.catalogues.place import Office
 from gateway.catalogues.publish import (
@@ -90,6 +90,8 @@ class CatalogueRoutes(Part):
                 return self._change_sets(request)
             case ["change-sets", number] if is_reading:
                 return json_reply(shown(self._office.catalogues.change_set(whole("change-set", number))))
+            case ["change-sets", number, "changes"] if is_reading:
+                return self._changes(whole("change-set", number), request)
             case ["change-sets", number, step] if request.method == "POST" and step in STEPS:
                 return self._step(whole("change-set", number), step, request, read_json(body))
             case [id, "deviations"] if is_reading:
@@ -226,6 +228,15 @@ class CatalogueRoutes(Part):
             "affected_mappings": mappings,
             "affected_resources": in_use(uses, codes),
         }
+
+    def _changes(self, number: int, request: Request) -> Reply:
+        """A page of what a change set does to each code; `after` in the answer goes on."""
+        count = max(count_of(request), 1)
+        found = self._office.catalogues.changes(number, after=request.param("after") or "", limit=count + 1)
+        answer: Json = {"changes": changes_report(found[:count])}
+        if len(found) > count:
+            answer["after"] = found[count - 1].code
+        return json_reply(answer)
 
     def _step(self, number: int, step: str, request: Request, body: Json) -> Reply:
         catalogues, who = self._office.catalogues, person(request, body)

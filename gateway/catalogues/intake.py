@@ -1,5 +1,6 @@
 """A file on its way into a catalogue: read, checked by its kind, compared with the newest version."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +94,17 @@ def diff_report(difference: Diff) -> Json:
         "codes": [{"code": code, "parent": parent} for code, parent in difference.broken[:SHOWN]],
     }
     return answer
+
+
+def changes_report(changes: Sequence[Change]) -> list[Json]:
+    """Return changes with the content before and after, for the person who decides about them."""
+    return [
+        {"code": change.code}
+        | ({"parts": list(change.parts)} if change.parts else {})
+        | ({"before": change.before.content()} if change.before else {})
+        | ({"after": change.after.content()} if change.after else {})
+        for change in changes
+    ]
 
 
 def _change(change: Change) -> Json:

@@ -140,6 +140,7 @@ ROWS = (
     ),
     Row("load", "terms:load", "导入目录文件，起草变更集。", "Load a file and draft a change set.", "terms"),
     Row("diff", "terms:diff", "比较文件与最新版本。", "Compare a file with the newest version.", "terms"),
+    Row("changes", "terms:changes", "变更集改了哪些编码。", "What a change set does to each code.", "terms"),
     Row(
         "affected",
         "terms:affected",

@@ -16,6 +16,7 @@ from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import language, print_json, say, styled, table
 from gateway.cli.terms_options import (
     Columns,
+    Count,
     DryRun,
     Effective,
     File,
@@ -136,6 +137,32 @@ def diff(
     if checked.difference is None:
         return FINDINGS
     return _show_diff(checked.difference, as_json=as_json)
+
+
+def changes(
+    number: Number, count: Count = 20, data: Data = None, config: Config = None, as_json: AsJson = False
+) -> None:
+    from gateway.catalogues.intake import changes_report
+    from gateway.catalogues.place import open_catalogues
+
+    found = open_catalogues(load_settings(os.environ, file=config, data=data)).changes(number, limit=count)
+    if as_json:
+        print_json({"changes": changes_report(found)})
+        return
+    print(
+        table(
+            [
+                [
+                    row.code,
+                    row.before.display if row.before else "—",
+                    row.after.display if row.after else "—",
+                    ", ".join(row.parts),
+                ]
+                for row in found
+            ],
+            head=say("编码 原 新 变更项", "code before after parts").split(),
+        )
+    )
 
 
 def affected(number: Number, data: Data = None, config: Config = None, as_json: AsJson = False) -> int:

@@ -16,6 +16,7 @@ from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
 from gateway.operations.recognition_definitions import AUDIT, DECISION, RECOGNIZE, STATISTICS
 from gateway.operations.terminology_definitions import (
     BATCH_VALIDATE_CODE,
+    RELATED,
     TERMINOLOGY_CAPABILITIES,
     VERSIONS,
 )
@@ -170,6 +171,7 @@ ROWS: tuple[Operation, ...] = (
     ),
     Operation("gateway.operations.preferred_id:preferred_id", f"{CORE}NamingSystem-preferred-id"),
     Operation(f"{TERMINOLOGY}:batch_validate_code", BATCH_VALIDATE_CODE),
+    Operation(f"{TERMINOLOGY}:related", RELATED),
     Operation(f"{TERMINOLOGY}:versions", VERSIONS),
     Operation(f"{TERMINOLOGY}:capabilities", TERMINOLOGY_CAPABILITIES),
 )

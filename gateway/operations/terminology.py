@@ -59,6 +59,10 @@ async def find_matches(request: Request, context: Context) -> Response:
     return await _answer(request, context, Terminology.find_matches)
 
 
+async def related(request: Request, context: Context) -> Response:
+    return await _answer(request, context, Terminology.related)
+
+
 async def translate(request: Request, context: Context) -> Response:
     return await _answer(request, context, Terminology.translate)
 

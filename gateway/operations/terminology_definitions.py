@@ -70,3 +70,28 @@ TERMINOLOGY_CAPABILITIES = _definition(
     [_parameter("return", "out", "TerminologyCapabilities", minimum=1, text="The statement")],
     system=True,
 )
+
+RELATED = _definition(
+    "related",
+    "Related",
+    "比较两个值集:相同、包含、被包含、交叠、不相交。 How the codes of one value set lie to those of another.",
+    [
+        _parameter("url", "in", "uri", text="This value set; or valueSet, or the instance"),
+        _parameter("valueSet", "in", "ValueSet", text="This value set itself"),
+        _parameter("otherUrl", "in", "uri", text="The other value set; or otherValueSet"),
+        _parameter("otherValueSet", "in", "ValueSet", text="The other value set itself"),
+        _parameter("count", "in", "integer", text="Codes of the difference that are listed, at most 100"),
+        _parameter(
+            "relationship",
+            "out",
+            "code",
+            minimum=1,
+            text="same, superset, subset, overlapping, disjoint or empty",
+        ),
+        _parameter("only-this", "out", "Coding", "*", text="A code that the other value set has not"),
+        _parameter("only-other", "out", "Coding", "*", text="A code that this value set has not"),
+    ],
+    type=True,
+    instance=True,
+    resource=["ValueSet"],
+)

@@ -13,6 +13,7 @@ from typing import Any
 
 from conformance import profiles
 from gateway.store.protocol import Commit, Delete, Store, Version
+from terminology.catalogue.shipped_maps import ShippedMaps
 from terminology.concept_map_index import read_map
 from terminology.fhir_core import FhirCore
 from terminology.fhirjson import Json, decode_resource
@@ -42,9 +43,10 @@ class TerminologyLibrary:
     ) -> None:
         self.stored = ResourceLibrary()
         self.core = FhirCore()
+        self.maps = ShippedMaps()
         county = ResourceLibrary(row for kind in KINDS for row in profiles.resources(kind))
         self.terminology = Terminology(
-            Libraries(self.stored, *catalogues, county, GrammarLibrary(), self.core)
+            Libraries(self.stored, *catalogues, county, self.maps, GrammarLibrary(), self.core)
         )
         self._store = store
         self._is_noticed = is_noticed
@@ -106,7 +108,11 @@ class TerminologyLibrary:
 
     def shipped(self, kind: str, identity: str) -> Json | None:
         """Return a resource of the county profiles or one that FHIR itself defines, by its id."""
-        return profiles.by_id(kind, identity) or self.core.by_id(kind, identity)
+        return (
+            profiles.by_id(kind, identity)
+            or self.maps.by_id(kind, identity)
+            or self.core.by_id(kind, identity)
+        )
 
 
 def _read(kind: str, body: bytes) -> Json:

@@ -72,6 +72,11 @@ def diff(before: Iterable[Row], after: Iterable[Row], *, is_complete: bool = Tru
     return Diff(added, changed, retired, reused, broken)
 
 
+def change_of(code: str, before: Row | None, after: Row | None) -> Change:
+    """Return what became of one code."""
+    return Change(code, before, after, _parts(before, after) if before and after else ())
+
+
 def is_reused(before: Row, after: Row) -> bool:
     """Whether a code seems to mean another thing now (https://hl7.org/fhir/R4/codesystem.html#concept-permanence)."""
     return before.display != after.display and likeness(before.display, after.display) < REUSED_BELOW

@@ -90,6 +90,11 @@ GOOD: dict[str, list[Any]] = {
         {"name": "codeA", "valueCode": "a"},
         {"name": "codeB", "valueCode": "b"},
     ],
+    "related": [
+        {"name": "url", "valueUri": "urn:v"},
+        {"name": "otherUrl", "valueUri": "urn:v"},
+        {"name": "count", "valueInteger": 3},
+    ],
     "find_matches": [
         {"name": "system", "valueUri": "urn:s"},
         {"name": "exact", "valueBoolean": False},

@@ -173,6 +173,12 @@ class TestCatalogues:
                 made = await client.post(
                     "/catalogues?catalogue=rx", drugs.replace("D2,硝苯地平片\n", ""), status=201
                 )
+                asked = await client.get(f"/catalogues/change-sets/{made['change_set']['id']}/changes")
+                assert asked == {"changes": [{"code": "D2", "before": {"display": "硝苯地平片"}}]}
+                first = await client.get("/catalogues/change-sets/1/changes?count=2")
+                assert ([row["code"] for row in first["changes"]], first["after"]) == (["D1", "D2"], "D2")
+                rest = await client.get("/catalogues/change-sets/1/changes?count=2&after=D2")
+                assert ([row["code"] for row in rest["changes"]], "after" in rest) == (["D3"], False)
                 asked = await client.get(f"/catalogues/change-sets/{made['change_set']['id']}/affected")
                 assert [row["resource"] for row in asked["affected_resources"]["rows"]] == [
                     "MedicationRequest/a"

@@ -1,6 +1,7 @@
 """What comes with the project beside plain code tables: sample lists, flags, pairs, recognition attributes."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from gateway.settings import Settings
 from terminology.catalogue.icd10 import Pair, split_pair
 from terminology.catalogue.lists import DRUGS, ICD10, value_sets
 from terminology.catalogue.shipped import prefixes, shipped
+from terminology.catalogue.shipped_maps import MapTable, ShippedMaps, shipped_maps
 from terminology.catalogue.tcm import check_pair
+from terminology.fhirjson import Json
 from terminology.issues import NotFound
 from terminology.library import Libraries, ResourceLibrary
 from terminology.service import Terminology
@@ -167,3 +170,68 @@ def test_an_unknown_name_is_told(tmp_path: Path) -> None:
         load_some(made, tmp_path / "snapshots", ["icd10", "icd99"], progress=lambda title: None)
     assert made.all() == []
     made.close()
+
+
+class TestMaps:
+    """The shipped ConceptMaps answer $translate, forwards and backwards; a stored map of the same URL comes before."""
+
+    BASE = "https://hutong.health/fhir/ConceptMap/"
+
+    def ask(self, **values: str) -> Json:
+        rows = [{"name": name, "valueString": value} for name, value in values.items()]
+        service = Terminology(Libraries(ResourceLibrary(), ShippedMaps()))
+        return service.translate({"resourceType": "Parameters", "parameter": rows})
+
+    def codes(self, answer: Json) -> list[str]:
+        return [
+            part["valueCoding"]["code"]
+            for match in answer["parameter"]
+            if match["name"] == "match"
+            for part in match["part"]
+            if part["name"] == "concept"
+        ]
+
+    def test_a_hospital_code_becomes_the_national_one(self) -> None:
+        rows = list(table_rows("icd10_clinical_to_nhsa_v2.csv.gz"))
+        changed = next(row for row in rows if row["clinical_code"] != row["nhsa_code"])
+        answer = self.ask(
+            url=f"{self.BASE}icd10-clinical-to-nhsa",
+            system="https://hutong.health/fhir/CodeSystem/icd10-clinical",
+            code=changed["clinical_code"],
+        )
+        assert self.codes(answer) == [changed["nhsa_code"]]
+
+    def test_the_way_back_is_not_unique(self) -> None:
+        rows = list(table_rows("icd10_clinical_to_nhsa_v2.csv.gz"))
+        counts = Counter(row["nhsa_code"] for row in rows)
+        target, count = counts.most_common(1)[0]
+        answer = self.ask(
+            url=f"{self.BASE}icd10-clinical-to-nhsa",
+            targetCode=target,
+            targetSystem="urn:oid:2.16.156.10011.2.3.3.11",
+        )
+        assert len(self.codes(answer)) == count > 1
+
+    def test_without_a_url_the_systems_choose_the_map(self) -> None:
+        answer = self.ask(
+            system="urn:oid:2.16.156.10011.2.3.3.4",
+            code="2",
+            targetsystem="http://hl7.org/fhir/administrative-gender",
+        )
+        assert self.codes(answer) == ["female"]
+
+    def test_spellings_of_the_tables_are_no_codes(self) -> None:
+        answer = self.ask(
+            url=f"{self.BASE}sex-to-administrative-gender", system="urn:oid:2.16.156.10011.2.3.3.4", code="男"
+        )
+        assert answer["parameter"][0] == {"name": "result", "valueBoolean": False}
+
+    def test_every_map_names_its_source_and_leads_somewhere(self) -> None:
+        for concept_map in shipped_maps().values():
+            assert concept_map["copyright"]
+            table = concept_map.rows[0]
+            assert isinstance(table, MapTable)
+            first = next(
+                row for row in table_rows(table.file) if not table.codes or row[table.source] in table.codes
+            )
+            assert table.elements(first[table.source])

@@ -42,7 +42,7 @@ def test_catalogues(folder: Path) -> None:
     results = play("catalogues.md", folder)
     refused = {line: result for line, result in results.items() if result != str(OK)}
     assert refused == {"hutong terms rollback dx --to 1 --reason 演示 --who 王五": "HT-CAT-48"}
-    assert len(results) == 12
+    assert len(results) == 13
 
 
 def test_mapping(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -256,6 +256,84 @@ class TestStoredResources:
         match = body.json()["parameter"][0]
         assert match["part"][0]["valueCoding"]["code"] == "B2"
 
+    @pytest.mark.parametrize(
+        ("this", "other", "word", "only_this", "only_other"),
+        [
+            ("ab", "ab", "same", "", ""),
+            ("abc", "ab", "superset", "c", ""),
+            ("a", "ab", "subset", "", "b"),
+            ("ab", "bc", "overlapping", "a", "c"),
+            ("a", "b", "disjoint", "a", "b"),
+            ("", "", "empty", "", ""),
+            ("a", "", "superset", "a", ""),
+            ("", "a", "subset", "", "a"),
+        ],
+    )
+    def test_related(
+        self, server: Server, this: str, other: str, word: str, only_this: str, only_other: str
+    ) -> None:
+        system = {
+            "resourceType": "CodeSystem", "url": "urn:abc", "status": "active", "content": "complete",
+            "concept": [{"code": code} for code in "abcd"],
+        }  # fmt: skip
+
+        def value_set(codes: str, url: str) -> Any:
+            # "d" is taken away again, so that a set without codes can be written too.
+            include = {"system": "urn:abc", "concept": [{"code": code} for code in codes + "d"]}
+            exclude = {"system": "urn:abc", "concept": [{"code": "d"}]}
+            compose = {"include": [include], "exclude": [exclude]}
+            return {"resourceType": "ValueSet", "url": url, "status": "active", "compose": compose}
+
+        rows = [
+            {"name": "tx-resource", "resource": system},
+            {"name": "valueSet", "resource": value_set(this, "urn:this")},
+            {"name": "tx-resource", "resource": value_set(other, "urn:other")},
+            {"name": "otherUrl", "valueUri": "urn:other"},
+        ]
+        answer = server.request(
+            "POST", "ValueSet/$related", {"resourceType": "Parameters", "parameter": rows}
+        )
+        assert answer.status_code == 200, answer.text
+        found = answer.json()["parameter"]
+        assert found[0] == {"name": "relationship", "valueCode": word}
+        for name, codes in (("only-this", only_this), ("only-other", only_other)):
+            listed = [row["valueCoding"]["code"] for row in found if row["name"] == name]
+            assert listed == list(codes)
+
+    def test_related_needs_two_value_sets(self, server: Server) -> None:
+        for query, status in (
+            ("", 400),
+            ("?url=urn:x", 404),
+            ("?url=http://hl7.org/fhir/ValueSet/administrative-gender", 400),
+        ):
+            assert server.request("GET", f"ValueSet/$related{query}").status_code == status
+
+    def test_every_coding_of_a_concept_is_translated(self, server: Server) -> None:
+        group = {
+            "source": "urn:a", "target": "urn:z",
+            "element": [{"code": code, "target": [{"code": code.upper(), "equivalence": "equal"}]} for code in "xy"],
+        }  # fmt: skip
+        concept_map = {"resourceType": "ConceptMap", "url": "urn:m", "status": "active", "group": [group]}
+        codings = [
+            {"system": "urn:other", "code": "1"},
+            *({"system": "urn:a", "code": code} for code in "yx"),
+        ]
+        rows = [
+            {"name": "conceptMap", "resource": concept_map},
+            {"name": "codeableConcept", "valueCodeableConcept": {"coding": codings}},
+        ]
+        answer = server.request(
+            "POST", "ConceptMap/$translate", {"resourceType": "Parameters", "parameter": rows}
+        ).json()["parameter"]
+        assert answer[0] == {"name": "result", "valueBoolean": True}
+        found = [
+            part["valueCoding"]["code"]
+            for row in answer[1:]
+            for part in row["part"]
+            if part["name"] == "concept"
+        ]
+        assert found == ["Y", "X"]
+
     def test_batch_validate_code(self, server: Server) -> None:
         def one(code: str) -> Any:
             rows = [{"name": "system", "valueUri": GENDER}, {"name": "code", "valueCode": code}]
