@@ -6,8 +6,8 @@ out structuredBody. Maps shall read one shape:
 
     ClinicalDocument: header as sent, section*
     section:          code, title, text, (finding | result | pressure | diagnosis | procedure | medication | …)*
-    each of these:    the observation or act as sent, with `@de` (data element), `@n` (its number among those of the same
-                      kind and element), `@group` (name of its organizer), and `part`*: what is nested in it or belongs to it
+    each of these:    the observation or act as sent, with `@de` (data element), `@n` (its number among those of its
+                      kind; of findings and goals among those of the same element and name), `@group` (name of its organizer), and `part`*: what is nested in it or belongs to it
 
 A part is an observation too. Which elements belong together is data: statements.toml.
 """
@@ -37,6 +37,7 @@ class Kinds:
     elements: dict[str, str]
     aliases: dict[str, str]
     acts: dict[str, str]
+    alone: set[str]
     renames: dict[str, tuple[tuple[str, ...], str]]
 
 
@@ -55,7 +56,7 @@ def flatten(root: Element) -> Element:
     for child in root.children:
         if child.name != "component":
             adopt(made, child)
-    numbers: dict[tuple[str, str], int] = {}
+    numbers: dict[tuple[str, ...], int] = {}
     for section in _sections(root):
         made_section = Element("section", section.attributes, made, section.line)
         append(made, made_section)
@@ -81,11 +82,13 @@ def data_element(code: str) -> str:
 def kinds() -> Kinds:
     with (Path(__file__).parent / "statements.toml").open("rb") as file:
         table = tomllib.load(file)
-    made = Kinds({}, {}, {}, {}, {}, table["aliases"], table["acts"], {})
+    made = Kinds({}, {}, {}, {}, {}, table["aliases"], table["acts"], {"finding"}, {})
     for row in table["renames"]:
         made.renames[row["element"]] = (tuple(row["names"]), row["becomes"])
     for kind, row in table["statements"].items():
         made.elements[kind] = row.get("element", kind)
+        if row.get("alone"):
+            made.alone.add(kind)
         made.starts.update(dict.fromkeys(row["starts"], kind))
         made.begins.update(dict.fromkeys(row.get("begins", ()), kind))
         made.before.update(dict.fromkeys(row.get("before", ()), kind))
@@ -97,7 +100,7 @@ def kinds() -> Kinds:
 class _Section:
     """Reads one section; observations come in document order. `numbers`: those given in this document so far."""
 
-    def __init__(self, made: Element, numbers: dict[tuple[str, str], int]) -> None:
+    def __init__(self, made: Element, numbers: dict[tuple[str, ...], int]) -> None:
         self.made = made
         self.numbers = numbers
         self.open: _Open | None = None
@@ -158,7 +161,7 @@ class _Section:
         if not code or code in current.codes:
             return False
         if kind is not None and kind == current.kind:
-            return kind != "medication"
+            return kind not in kinds().alone
         return current.kind in kinds().holds.get(code[:11], ())
 
     def _act(self, act: Element) -> None:
@@ -169,7 +172,9 @@ class _Section:
 
     def _statement(self, kind: str, source: Element, code: str) -> Element:
         name = kinds().elements.get(kind, kind)
-        number = self.numbers[name, code] = self.numbers.get((name, code), 0) + 1
+        # What one map takes out of the findings must not change the number of the others.
+        alike = (name, code, name_of(source)) if name in kinds().alone else (name,)
+        number = self.numbers[alike] = self.numbers.get(alike, 0) + 1
         own = {"de": code, "n": str(number)} | ({"group": self.group} if self.group else {})
         made = Element(name, {**source.attributes, **own}, self.made, source.line)
         append(self.made, made)

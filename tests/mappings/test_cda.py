@@ -80,7 +80,7 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
             "ServiceRequest.requester.display": ["全科"],
             "Composition.author.display": ["李建国"],
             "Composition.custodian.display": ["云岭县人民医院"],
-            "Composition.section.entry.count()": [7],
+            "Composition.section.entry.count()": [8],
         },
     ),
     (
