@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/composition-operation-document.html, documents.html
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Raw
@@ -42,7 +42,7 @@ async def document(request: Request, context: Context) -> Response:
             raise InvalidInput("HT-REST-34", operation="document", name="id")
         request.id = text
     composition = await current(request, context)
-    versions = await _gather(composition, request, context)
+    versions = await gather(composition, request, context)
     bundle: Json = {
         "resourceType": "Bundle",
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid.uuid4()}"},
@@ -61,11 +61,16 @@ async def document(request: Request, context: Context) -> Response:
     return written(stored, request, context, is_new=True)
 
 
-async def _gather(first: Version, request: Request, context: Context) -> list[Version]:
-    """Return the Composition and what it refers to, nearest first, each once."""
-    found = {(first.type, first.id): first}
-    layer = [first]
-    for _ in range(DEPTH):
+async def gather(
+    first: Version, request: Request, context: Context, *, beside: Iterable[Version] = (), depth: int = DEPTH
+) -> list[Version]:
+    """Return a resource with those `beside` it and what they refer to, nearest first, each once.
+
+    Raises TooCostly (HT-REST-36) for more than 1,000 resources.
+    """
+    layer = [first, *beside]
+    found = {(version.type, version.id): version for version in layer}
+    for _ in range(depth):
         below: list[Version] = []
         for version in layer:
             assert version.body is not None

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
+from gateway.operations.cda_definition import CDA
 from gateway.operations.convert_definition import CONVERT
 from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
 from gateway.operations.recognition_definitions import AUDIT, DECISION, RECOGNIZE, STATISTICS
@@ -126,6 +127,7 @@ class Operations:
 # One row an operation; functions are imported on first call.
 ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.convert:convert", CONVERT, reads_raw=True),
+    Operation("gateway.operations.cda:cda", CDA, gives_file=True),
     Operation("gateway.operations.ecg:svg", ECG_SVG, gives_file=True),
     Operation("gateway.operations.ecg:waveform", ECG_WAVEFORM),
     Operation(

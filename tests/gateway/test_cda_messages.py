@@ -3,7 +3,9 @@
 import base64
 from pathlib import Path
 
+from mappings.cda.receive import convert_document
 from mappings.language.active import ActiveMaps
+from mappings.language.trial import ask
 from tests.gateway.running import run
 from tests.gateway.test_messages_http import serving
 
@@ -87,5 +89,51 @@ def test_a_preview_stores_nothing_and_explains(tmp_path: Path) -> None:
             assert parts["return"]["resource"]["entry"][0]["resource"]["resourceType"] == "Composition"
             assert "recordTarget/patientRole/patient/name" in answer.text
             assert (await client.get("/fhir/Composition?_summary=count")).json()["total"] == 0
+
+    run(body())
+
+
+def test_a_document_comes_back_as_document(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path, maps=MAPS) as (_, client):
+            await client.post("/messages/cda?wait=stored", content=REPORT)
+            (composition,) = [
+                row["resource"] for row in (await client.get("/fhir/Composition")).json()["entry"]
+            ]
+            answer = await client.get(f"/fhir/Composition/{composition['id']}/$cda?charset=GB18030")
+            assert answer.status_code == 200
+            assert answer.headers["content-type"] == "application/hl7-cda+xml; charset=gb18030"
+            again = convert_document(answer.content, MAPS)
+            first = convert_document(REPORT, MAPS)
+            assert ask("Observation.value.value", again) == ask("Observation.value.value", first)
+            assert ask("DiagnosticReport.conclusion", again) == ask("DiagnosticReport.conclusion", first)
+            # The report leads to the document that holds it.
+            (report,) = [
+                row["resource"] for row in (await client.get("/fhir/DiagnosticReport")).json()["entry"]
+            ]
+            other = await client.get(f"/fhir/DiagnosticReport/{report['id']}/$cda?charset=GB18030")
+            assert other.content == answer.content
+
+    run(body())
+
+
+def test_what_has_no_document_is_told(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path, maps=MAPS) as (_, client):
+            order = {
+                "resourceType": "ServiceRequest",
+                "id": "r",
+                "status": "active",
+                "intent": "order",
+                "subject": {"display": "x"},
+            }
+            await client.put("/fhir/ServiceRequest/r", json=order)
+            answer = await client.get("/fhir/ServiceRequest/r/$cda", headers=FHIR)
+            assert answer.status_code == 422
+            assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "HT-CDA-05"
+            answer = await client.get("/fhir/ServiceRequest/r/$cda?charset=BIG5", headers=FHIR)
+            assert answer.status_code == 400
+            assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "HT-CDA-08"
+            assert (await client.get("/fhir/Composition/none/$cda")).status_code == 404
 
     run(body())

@@ -81,7 +81,7 @@ def to_any(value: Any, context: Context) -> Json | None:
     for name, write in _WRITERS.items():
         for prefix in ("value", "detail"):
             if (found := value.get(f"{prefix}{name}")) is not None:
-                made = write(found, context)
+                made: Json | None = write(found, context)
                 if made is not None:
                     return made
     return None
