@@ -3,6 +3,7 @@
 A county's folder (setting `workflow_packs`) overrides a shipped pack of the same id. Every pack names its source.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any
 
 import yaml
 
-from terminology.issues import InvalidInput
+from terminology.issues import InvalidInput, Issue
+
+log = logging.getLogger("gateway.workflow")
 
 SHIPPED = Path(__file__).parent / "packs"
 LOOK_SECONDS = 2.0
@@ -79,8 +82,13 @@ class PackShelf:
         self._looked = self._clock()
         stamp = self._look()
         if stamp != self._stamp:
-            # A broken file leaves the packs as they were; `hutong doctor` and the log name it.
-            self._own, self._stamp = load_packs(self.folder), stamp
+            self._stamp = stamp
+            try:
+                self._own = load_packs(self.folder)
+            except InvalidInput as error:
+                # A file that is just being written, or broken: the packs stay as they were, and nobody's work stops.
+                log.error("workflow packs were not read again: %s", error)
+                return
             self._days.clear()
 
     def _look(self) -> tuple[tuple[str, int], ...]:
@@ -92,8 +100,6 @@ class PackShelf:
 def load_packs(folder: Path, *, is_shipped: bool = False) -> list[Pack]:
     """Return the packs of a folder; raises InvalidInput (HT-WF-30) with every file that is none."""
     found: list[Pack] = []
-    from terminology.issues import Issue
-
     problems: list[Issue] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
