@@ -83,7 +83,11 @@ async def specimen(move: Move) -> None:
 async def report(move: Move) -> None:
     """DiagnosticReport: the draft moves the Task on, the final one completes it and goes to the placer."""
     draft, resource = move.draft, move.current
-    if not move.is_new and move.was == move.now and move.now not in ISSUED:
+    if (
+        not move.is_new
+        and move.was == move.now
+        and (move.now != "preliminary" or move.actor.channel != "rest")
+    ):
         return
     if move.is_new and move.now in ("registered", "cancelled", "unknown"):
         return
@@ -112,6 +116,9 @@ async def _report_task(move: Move, task: Json) -> None:
             )
         return
     if move.now in ("partial", "preliminary"):
+        if is_machine_reading(draft):
+            # What the device says of its own waveform is the reader's material, not his draft.
+            return
         await _advance(move, task, "draft", is_readable=False)
         await _note_draft(move, task)
         return
@@ -143,6 +150,15 @@ async def _report_task(move: Move, task: Json) -> None:
     if issued is not None:
         done["businessStatus"] = phase(draft.packs, issued)
     await draft.put(done)
+
+
+def is_machine_reading(draft: Draft) -> bool:
+    """Whether this commit brings a waveform: the report beside it is the device's."""
+    return any(
+        WAVEFORM & set(codes_of(resource.get("code")))
+        for change in draft.changes.values()
+        if (resource := getattr(change, "resource", None)) and resource["resourceType"] == "Observation"
+    )
 
 
 async def _note_draft(move: Move, task: Json) -> None:
