@@ -19,9 +19,10 @@ from gateway.imaging.steps import Steps, waiting
 from gateway.ingest.process import Processor
 from gateway.journal import Entry as Message
 from mappings.dicom.study import with_study
+from mappings.ecg.dicom import is_electrocardiogram, refusal_of, with_electrocardiogram
 from mappings.language.result import Entry, Result
 from terminology.fhirjson import Json
-from terminology.issues import FhirError, Unavailable
+from terminology.issues import FhirError, Unavailable, UnmappableMessage
 
 if TYPE_CHECKING:
     from mappings.dicom import Instance
@@ -211,6 +212,16 @@ class Keeper:
             record = dict(instance.record)
             more = {name: study[name] for name in STUDY_LEVEL if name in study}
             result: Result = self.maps.run_dicom(instance, {**record, **more})
+            if not is_electrocardiogram(instance):
+                return result
+            raw = bytes(instance.buffer)
+        try:
+            if refused := refusal_of(raw):
+                raise UnmappableMessage(refused)
+            return with_electrocardiogram(result, raw, self.maps)
+        except FhirError as problem:
+            # The object stays in its study; what the quality gate says of it keeps it from the ECG centre.
+            log.warning("an ECG of a study is not taken", extra={"path": path, "detail": str(problem)})
             return result
 
     def file_message(self, raw: bytes, instance: "Instance") -> tuple[Json, Callable[[Result], Result]]:

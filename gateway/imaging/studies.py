@@ -87,15 +87,16 @@ def reported(step: Json) -> int:
     )
 
 
-# Objects that say more than that they are there: structured reports (PS3.4 §B.5).
-REPORTS = "1.2.840.10008.5.1.4.1.1.88.%"
+# Objects that say more than that they are there: structured reports and ECG waveforms (PS3.4 §B.5).
+REPORTS = ("1.2.840.10008.5.1.4.1.1.88.%", "1.2.840.10008.5.1.4.1.1.9.1.%")
 
 
 def reports_of(archive: Archive, study: str, order: str) -> list[tuple[str, str]]:
-    """Return (UID, path) of the reports of a study that were not mapped yet with this order, oldest first."""
+    """Return (UID, path) of the reports and ECGs of a study that were not mapped yet with this order, oldest first."""
     return archive.rows(
-        "select uid, path from instance where study = ? and sop_class like ? and mapped <> ? order by received, uid limit 200",
-        (study, REPORTS, order or "-"),
+        "select uid, path from instance where study = ? and (sop_class like ? or sop_class like ?) and mapped <> ?"
+        " order by received, uid limit 200",
+        (study, *REPORTS, order or "-"),
     )
 
 

@@ -51,10 +51,19 @@ def convert_ecg(
     machine = recording.machine
     chosen = maps.get(map) if map else maps.find("ecg", recording.format, machine.model, machine.institution)
     result = chosen.convert(record, sender, maps.translator, explain=explain)
+    _secure(result)
     result.issues = [*examined.issues, *result.issues]
     result.kind, result.control_id = recording.title, recording.id
     result.is_guessed = recording.repaired
     return result
+
+
+def _secure(result: Result) -> None:
+    """Who may see the document may see its bytes (binary.html#security-context)."""
+    document = next((entry.reference for entry in result.entries if entry.type == "DocumentReference"), None)
+    for entry in result.entries:
+        if entry.type == "Binary" and document is not None:
+            entry.resource = {**entry.resource, "securityContext": {"reference": document}}
 
 
 def day_of(recording: Recording) -> date:

@@ -57,6 +57,23 @@ def case(folder: Path, scenario: Any, **chosen: Any) -> None:
 class TestStore:
     """PS3.18 §10.5"""
 
+    def test_an_ecg_waveform_is_an_ecg_too(self, tmp_path: Path) -> None:
+        async def scenario(gateway: Gateway, http: httpx.AsyncClient) -> None:
+            raw = (Path(__file__).parent.parent / "data" / "ecg" / "waveform_ecg.dcm").read_bytes()
+            assert (await stow(http, raw)).status_code == 200
+
+            async def look() -> bool:
+                return bool(await resources(gateway, "Observation"))
+
+            await wait_for(look)
+            (observation,) = await resources(gateway, "Observation")
+            (study,) = await resources(gateway, "ImagingStudy")
+            assert observation["subject"] == study["subject"]
+            answer = await http.get(f"/fhir/Observation/{observation['id']}/$ecg-svg")
+            assert answer.headers["content-type"].startswith("image/svg+xml")
+
+        case(tmp_path, scenario)
+
     def test_objects_are_stored_and_answered_for_each(self, tmp_path: Path) -> None:
         async def scenario(gateway: Gateway, http: httpx.AsyncClient) -> None:
             answer = await stow(http, ct(), ct(uid="1.2.3.1.1.2"))
