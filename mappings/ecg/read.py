@@ -33,6 +33,15 @@ from mappings.ecg.texts import repaired
 from terminology.issues import MalformedMessage, Unavailable
 
 TITLES = ", ".join(dict.fromkeys(row.title for row in FORMATS.values()))
+_ORDER_NUMBERS = (
+    "accessionnumber",
+    "requisitionnumber",
+    "ordernumber",
+    "hisordernumber",
+    "placerordernumber",
+    "uniqueorderid",
+    "orderid",
+)
 _MOST_TEXT = 2_000
 _MOST_STATEMENTS = 200
 # The library reports through `warnings`, whose filters belong to the whole process.
@@ -122,15 +131,6 @@ def _recording(record: Any, format: Format) -> Recording:
     )  # fmt: skip
     said = record.interpretation
     statements = [texts(text) for text, _ in said.statements[:_MOST_STATEMENTS]]
-    order: dict[str, Any] = meta["order"] if isinstance(meta.get("order"), dict) else {}
-    number = meta.get("accession_number") or next(
-        (
-            order[name]
-            for name in ("RequisitionNumber", "OrderNumber", "HISOrderNumber", "AccountNumber")
-            if order.get(name)
-        ),
-        "",
-    )
     return Recording(
         format=format.name,
         title=format.title,
@@ -138,7 +138,7 @@ def _recording(record: Any, format: Format) -> Recording:
         leads=leads,
         id=texts(str(meta.get("document_id") or meta.get("sop_instance_uid") or "")),
         start=_moment(info.date) or _day(meta.get("acquisition_date")) or _start(meta),
-        order=texts(str(number)),
+        order=texts(_order_number(meta)),
         patient=Person(
             id=texts(person.patient_id),
             name=_name(texts(person.last_name), texts(person.first_name)),
@@ -159,6 +159,22 @@ def _recording(record: Any, format: Format) -> Recording:
         filters=_filters(info.acquisition.filters),
         repaired=texts.is_repaired,
     )  # fmt: skip
+
+
+def _order_number(meta: dict[str, Any]) -> str:
+    """The accession of DICOM, else what MUSE and Philips keep of the order."""
+    if meta.get("accession_number"):
+        return str(meta["accession_number"])
+    for block in (meta.get("order"), meta.get("order_info")):
+        if not isinstance(block, dict):
+            continue
+        known = {str(name).lower(): value for name, value in block.items()}
+        for name in _ORDER_NUMBERS:
+            value = known.get(name)
+            text = value.get("#text") if isinstance(value, dict) else value
+            if isinstance(text, str) and text.strip():
+                return text.strip()
+    return ""
 
 
 class _Texts:

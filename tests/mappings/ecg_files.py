@@ -295,3 +295,66 @@ def to_muse(made: Sample) -> bytes:
 <Diagnosis><DiagnosisStatement><StmtFlag>ENDSLINE</StmtFlag><StmtText>{made.statements[0]}</StmtText></DiagnosisStatement></Diagnosis>
 <Waveform><WaveformType>Rhythm</WaveformType><SampleBase>{made.rate}</SampleBase><SampleExponent>0</SampleExponent>{leads}</Waveform>
 </RestingECG>""".encode()
+
+
+def to_edf(made: Sample) -> bytes:
+    """EDF+C, a record a second, twelve signals in µV."""
+    labels = list(made.leads)
+    count, rate = len(labels), made.rate
+    records = len(made.leads[labels[0]]) // rate
+    step = made.nanovolts / 1000
+
+    def field(value: object, width: int) -> bytes:
+        return str(value).encode("ascii")[:width].ljust(width)
+
+    def each(width: int, *values: object) -> bytes:
+        return b"".join(field(value, width) for value in (values if len(values) == count else values * count))
+
+    start = made.start
+    head = (
+        field("0", 8)
+        + field(f"{made.patient} M 01-JAN-1950 San_Zhang", 80)
+        + field("Startdate 15-MAR-2026 X X X", 80)
+    )
+    head += field(f"{start[6:8]}.{start[4:6]}.{start[2:4]}", 8) + field(
+        f"{start[8:10]}.{start[10:12]}.{start[12:14]}", 8
+    )
+    head += (
+        field(256 * (count + 1), 8) + field("EDF+C", 44) + field(records, 8) + field(1, 8) + field(count, 4)
+    )
+    head += each(16, *(f"ECG {label}" for label in labels)) + each(80, "") + each(8, "uV")
+    head += each(8, f"{-32768 * step:g}") + each(8, f"{32767 * step:g}") + each(8, -32768) + each(8, 32767)
+    head += each(80, "") + each(8, rate) + each(32, "")
+    return head + b"".join(
+        struct.pack(f"<{rate}h", *made.leads[label][at * rate : (at + 1) * rate])
+        for at in range(records)
+        for label in labels
+    )
+
+
+def to_sierra(made: Sample) -> bytes:
+    """Philips Sierra 1.03, uncompressed."""
+    import base64
+
+    data = b"".join(struct.pack(f"<{len(counts)}h", *counts) for counts in made.leads.values())
+    milliseconds = 1000 * len(made.leads["I"]) // made.rate
+    return f"""<?xml version="1.0" encoding="UTF-8"?><restingecgdata xmlns="http://www3.medical.philips.com">
+<documentinfo><documenttype>SierraECG</documenttype><documentversion>1.03</documentversion></documentinfo>
+<orderinfo><ordernumber>{made.order}</ordernumber></orderinfo><dataacquisition date="2026-03-15" time="08:30:12"><signalcharacteristics>
+<samplingrate>{made.rate}</samplingrate><resolution>{made.nanovolts // 1000}</resolution><numberchannelsallocated>12</numberchannelsallocated>
+<numberchannelsvalid>12</numberchannelsvalid><leadset>STD-12</leadset></signalcharacteristics></dataacquisition>
+<patient><generalpatientdata><patientid>{made.patient}</patientid><name><lastname>{made.family}</lastname><firstname>{made.given}</firstname></name>
+<sex>Male</sex></generalpatientdata></patient><waveforms><parsedwaveforms dataencoding="Base64" compressflag="False" numberofleads="12"
+ durationperchannel="{milliseconds}" samplespersecond="{made.rate}" resolution="{made.nanovolts // 1000}" labels="{" ".join(made.leads)}">{base64.b64encode(data).decode()}</parsedwaveforms></waveforms></restingecgdata>""".encode()
+
+
+def to_kardia(made: Sample) -> bytes:
+    import json
+
+    raw = {
+        "frequency": made.rate,
+        "amplitudeResolution": made.nanovolts,
+        "numLeads": 1,
+        "samples": {"leadI": made.leads["I"]},
+    }
+    return json.dumps({"id": "k1", "recordedAt": "2026-03-15T08:30:12+08:00", "data": {"raw": raw}}).encode()

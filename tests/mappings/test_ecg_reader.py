@@ -22,7 +22,18 @@ from mappings.ecg.texts import repaired
 from mappings.language.active import ActiveMaps
 from terminology.fhirjson import Json, encode
 from terminology.issues import FhirError, MalformedMessage, TooLarge
-from tests.mappings.ecg_files import LEADS, Sample, sample, to_aecg, to_dicom, to_muse, to_scp
+from tests.mappings.ecg_files import (
+    LEADS,
+    Sample,
+    sample,
+    to_aecg,
+    to_dicom,
+    to_edf,
+    to_kardia,
+    to_muse,
+    to_scp,
+    to_sierra,
+)
 
 DATA = Path(__file__).parent.parent / "data" / "ecg"
 MAPS = ActiveMaps()
@@ -33,6 +44,9 @@ WRITERS: dict[str, Callable[[Sample], bytes]] = {
     "scp, second differences, Huffman": lambda made: to_scp(made, difference=2, huffman=True),
     "dicom": to_dicom,
 }
+
+
+OTHERS = (to_muse, to_edf, to_sierra, to_kardia)
 
 
 def sampled(raw: bytes) -> dict[str, tuple[Json, list[Decimal]]]:
@@ -97,6 +111,22 @@ class TestOneRecordingInEveryFormat:
             lead = recording.lead(label)
             assert lead is not None
             assert numpy.array_equal(lead.microvolts(), expected), label
+
+
+class TestOtherFormats:
+    @pytest.mark.parametrize("write", [to_edf, to_sierra, to_kardia])
+    def test_voltages_and_time(self, write: Callable[[Sample], bytes]) -> None:
+        made = sample(9, nanovolts=5000)
+        recording = read_recording(write(made))
+        lead = recording.lead("I")
+        assert lead is not None
+        assert lead.microvolts().tolist() == [5 * count for count in made.leads["I"]]
+        assert (recording.rate, recording.start[:14]) == (500, made.start)
+
+    def test_the_order_that_philips_and_muse_keep(self) -> None:
+        made = sample(9, nanovolts=5000, order="RQ77")
+        assert read_recording(to_sierra(made)).order == "RQ77"
+        assert read_recording(to_muse(made)).order == "RQ77"
 
 
 class TestSamples:
@@ -313,7 +343,9 @@ class TestHardened:
                 continue
             raise AssertionError(f"{len(cut)} of {len(raw)} bytes were taken for whole")
 
-    @pytest.mark.parametrize("write", [*WRITERS.values(), to_muse], ids=[*WRITERS, "muse"])
+    @pytest.mark.parametrize(
+        "write", [*WRITERS.values(), *OTHERS], ids=[*WRITERS, *(write.__name__ for write in OTHERS)]
+    )
     def test_mutations_end_in_resources_or_in_a_reason(self, write: Callable[[Sample], bytes]) -> None:
         raw = write(sample(1, seconds=1, rate=100))
         chance = random.Random(20260315)
