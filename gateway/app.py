@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.catalogues.calendar import Calendar
@@ -41,6 +43,10 @@ from gateway.lock import DataLock
 from gateway.metrics import Metrics
 from gateway.operations.registry import ROWS, Operations
 from gateway.operations.terminology_library import NoticingStore, TerminologyLibrary
+from gateway.outbound.destination import Destinations
+from gateway.outbound.ledger import Ledger
+from gateway.outbound.post import Post
+from gateway.outbound.watched import WatchedStore
 from gateway.questions import may_be_question
 from gateway.recognition.watch import RecognitionStore
 from gateway.rest import context as rest
@@ -86,6 +92,7 @@ class Gateway:
     recognition: RecognitionStore
     imaging: Imaging
     calendar: Calendar
+    post: Post
     ports: Sequence[Port] = ()
     polling: "Polling | None" = None
     mllp_port: int | None = None
@@ -97,7 +104,8 @@ class Gateway:
     async def start(self) -> None:
         """Process what an earlier run left, and listen for MLLP; raises Unavailable when the port is taken."""
         # Maps are read, compiled and tested beside the opening of the doors.
-        self.intake.start(asyncio.ensure_future(asyncio.to_thread(self.maps.events)))
+        ready = asyncio.ensure_future(asyncio.to_thread(self.maps.events))
+        self.intake.start(ready)
         self.upkeep = asyncio.create_task(upkeep(self.store))
         self.days = asyncio.create_task(self.calendar.keep())
         if self.settings.conformance_nightly:
@@ -109,6 +117,7 @@ class Gateway:
             raise port_taken(
                 self.settings.host, self.settings.dicom_port, error, option="dicom-port"
             ) from None
+        await self.post.start(ready)
         if self.mllp is not None:
             await self._listen(self.mllp)
         for port in self.ports:
@@ -138,6 +147,7 @@ class Gateway:
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
+        await self.post.close()
         await self.office.close()
         await self.store.close()
         self.journal.close()
@@ -165,7 +175,9 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     catalogues = CatalogueLibrary(snapshot_folder(settings), today=lambda: datetime.now(settings.zone).date())
     # What is posted takes effect with its commit; published catalogues answer after it, FHIR's own last.
     library = TerminologyLibrary(stored, catalogues, is_noticed=True)
-    guarded, desk = _workflow(settings, stored)
+    # What workflows add to a commit goes out with it, so the way out looks from beneath them.
+    outgoing = WatchedStore(stored, now=lambda: datetime.now(settings.zone))
+    guarded, desk = _workflow(settings, outgoing)
     watched = RecognitionStore(NoticingStore(guarded, library.notice))
     # Orders get their accession number on the one write path, before anybody is told of them.
     store = cast(Store, NumberingStore(watched))
@@ -210,11 +222,13 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     metrics.gauge(
         "hutong_messages_parked", "Messages that wait for a person.", lambda: journal.count("parked")
     )
+    post = _post(settings, stored, outgoing, maps, metrics)
     context = rest.Context(
         store=store,
         operations=Operations(ROWS),
         jobs=Jobs(),
         maps=maps,
+        subscriptions=post.subscriptions,
         terminology=library,
         packs=_packs(settings),
         workflow=desk,
@@ -231,6 +245,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "openapi.json": ApiDocs(fhir),
         "messages": Messages(intake, journal, gate=gate),
         "soap": Soap(intake),
+        "deliveries": Later(lambda: _delivery_routes(post)),
         "conformance": ConformanceApi(
             settings.data,
             clock=lambda: datetime.now(settings.zone),
@@ -253,6 +268,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         calendar=calendar,
         ports=(*_ports(settings, intake, store, metrics), *([polling] if polling is not None else ())) if with_mllp else (),
         polling=polling,
+        post=post,
     )  # fmt: skip
 
 
@@ -269,6 +285,40 @@ def build_polling(
     sources = load_sources(settings.sources, os.environ)
     door = Door(intake, journal, cast("Table", kinds["table"]))
     return Polling(sources, door, metrics=metrics, limit=settings.message_max_bytes)
+
+
+def _post(settings: Settings, store: Store, watched: WatchedStore, maps: Maps, metrics: Metrics) -> Post:
+    """Return the way out; the log of a store in memory lives as long as the process."""
+    folder = Path(mkdtemp(prefix="hutong-")) if settings.store == "memory" else settings.data
+    ledger = Ledger(folder)
+    metrics.gauge(
+        "hutong_deliveries_waiting",
+        "Deliveries that wait for their turn or are tried again.",
+        lambda: sum(ledger.counts().get(state, 0) for state in ("waiting", "failed")),
+    )
+    metrics.gauge(
+        "hutong_deliveries_parked",
+        "Deliveries that wait for a person.",
+        lambda: ledger.counts().get("parked", 0),
+    )
+    metrics.gauge(
+        "hutong_destinations_down",
+        "Destinations and subscriptions that do not answer.",
+        lambda: sum(row.state == "down" for row in ledger.standings().values()),
+    )
+    base = settings.base_url.rstrip("/") or f"http://{settings.host}:{settings.port}/fhir"
+    return Post(
+        store,
+        watched,
+        ledger,
+        Destinations(settings.destinations),
+        maps,
+        zone=settings.zone,
+        base=lambda: base,
+        metrics=metrics,
+        keep_days=settings.deliveries_keep_days,
+        hosts=settings.subscription_hosts,
+    )
 
 
 def _ports(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -> Sequence[Port]:
@@ -482,6 +532,12 @@ def _catalogue_routes(office: Office, store: Store, calendar: Calendar) -> Part:
     from gateway.catalogues.http import CatalogueRoutes
 
     return CatalogueRoutes(office, store, published=calendar.wake)
+
+
+def _delivery_routes(post: Post) -> Part:
+    from gateway.outbound.routes import Deliveries
+
+    return Deliveries(post)
 
 
 def _code_routes(office: Office, published: PublishedMaps) -> Part:

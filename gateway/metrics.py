@@ -84,6 +84,20 @@ class Metrics:
         self.resources = self._add(
             Counter("hutong_resources_written_total", "Resource versions written by messages.", ("type",))
         )
+        self.deliveries = self._add(
+            Counter(
+                "hutong_deliveries_total",
+                "What happened to deliveries, by destination: delivered, refused, unreachable, parked.",
+                ("destination", "outcome"),
+            )
+        )
+        self.destination_changes = self._add(
+            Counter(
+                "hutong_destination_changes_total",
+                "How often a destination stopped answering (down) or answered again (up).",
+                ("destination", "state"),
+            )
+        )
         self.connections = self._add(
             Counter("hutong_mllp_connections_total", "MLLP connections by end.", ("end",))
         )

@@ -273,6 +273,23 @@ class Settings:
         "指明操作者本人(PractitionerRole 或 Practitioner 引用)的 HTTP 头。",
         "HTTP header that names the acting person (PractitionerRole or Practitioner reference).",
     )
+    destinations: Path | None = setting(
+        None,
+        "发送目标的 YAML 文件或目录（谁收什么、以何种格式和通道），修改后 2 秒内生效。",
+        "YAML file or folder of destinations (who gets what, in which form and over which channel); changes are active within 2 s.",
+    )
+    deliveries_keep_days: float = setting(
+        30.0,
+        "已送达的发送记录保留多少天。",
+        "For how many days delivered deliveries are kept.",
+        at_least=0.01,
+        at_most=36_500,
+    )
+    subscription_hosts: str = setting(
+        "*",
+        "订阅通知可以发往的主机，逗号分隔，可用通配符，例如 *.example.org,10.0.0.*。",
+        "Hosts that notifications of subscriptions may go to, by commas, with wildcards: *.example.org,10.0.0.*",
+    )
     control_id_reuse_hours: float = setting(
         24.0,
         "同一来源多久之后允许以相同的 MSH-10 发送另一内容（有些设备每天从 1 计数）。",

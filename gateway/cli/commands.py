@@ -64,6 +64,33 @@ ROWS = (
         "sources",
     ),
     Row("run", "sources:run_sources", "立即读取一个数据源。", "Read a source now.", "sources"),
+    Row(
+        "list",
+        "deliveries:list_deliveries",
+        "列出发送记录，最新的在前。",
+        "List deliveries, newest first.",
+        "deliveries",
+    ),
+    Row("show", "deliveries:show", "显示一条发送记录。", "Show one delivery.", "deliveries"),
+    Row("replay", "deliveries:replay", "重新发送。", "Send deliveries again.", "deliveries"),
+    Row("park", "deliveries:park", "搁置未送达的记录。", "Park what is not delivered.", "deliveries"),
+    Row(
+        "discard", "deliveries:discard", "丢弃未送达的记录。", "Discard what is not delivered.", "deliveries"
+    ),
+    Row(
+        "list",
+        "destinations:list_destinations",
+        "列出发送目标及其状态。",
+        "List destinations and where they stand.",
+        "destinations",
+    ),
+    Row(
+        "test",
+        "destinations:try_destinations",
+        "试连发送目标，检查其映射。",
+        "Try to reach destinations and look at their maps.",
+        "destinations",
+    ),
     Row("run", "map:run", "试运行一个映射，不写入。", "Map a message without storing anything.", "map"),
     Row(
         "new",

@@ -62,7 +62,8 @@ class Context:
     """Store, operations, limits, clock and id source.
 
     `terminology` is the catalogue service that terminology operations and `:in` searches ask. `maps` are
-    the active maps that $convert asks. `workflow` is there when states are enforced. `docs` stands before the "/docs/…" links of outcomes.
+    the active maps that $convert asks, `subscriptions` what $status and $events ask. `workflow` is there when
+    states are enforced. `docs` stands before the "/docs/…" links of outcomes.
     """
 
     store: Store
@@ -77,6 +78,7 @@ class Context:
     terminology: Any = None
     packs: "PackLibrary | None" = None
     maps: Any = None
+    subscriptions: Any = None
     workflow: "Desk | None" = None
     commit_retries: int = 64
 

@@ -55,7 +55,7 @@ class Trial:
 class Document:
     """A whole map. `hash` covers this file and those it extends; it names the version that a resource was made with.
 
-    `target`, `parts`, `body`: what a map that runs back writes (mappings/outbound); None and empty otherwise.
+    `target`, `when`, `parts`, `body`: what a map that runs back writes (mappings/outbound); None and empty otherwise.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Document:
     target: Target | None = None
     parts: tuple[Part, ...] = ()
     body: Block | None = None
+    when: Text | None = None
 
 
 _KEYS = {
@@ -88,6 +89,7 @@ _KEYS = {
     "groups",
     "resources",
     "target",
+    "when",
     "segments",
     "body",
     "tests",
@@ -196,6 +198,7 @@ def read_document(raw: bytes, *, file: str, path: Path | None = None) -> Documen
         target=target,
         parts=parts,
         body=body if isinstance(body, Block) else None,
+        when=_text(tree, "when", issues),
     )
 
 
@@ -234,6 +237,7 @@ def extend(base: Document, overlay: Document) -> Document:
         body=merge_blocks(base.body, overlay.body)
         if base.body and overlay.body
         else overlay.body or base.body,
+        when=overlay.when or base.when,
         hash=hashlib.sha256(f"{base.hash}+{overlay.hash}".encode()).hexdigest(),
     )
 

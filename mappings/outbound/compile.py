@@ -42,7 +42,8 @@ _MEDIA = {
 class Envelope:
     """What a map may ask of the message that it writes (`$id`, `$now`, `$sender.application` …).
 
-    `now` with offset; `sender` and `receiver`: (application, facility) of MSH-3…6; `charset` as the receiver names it.
+    `now` with offset; `sender` and `receiver`: (application, facility) of MSH-3…6; `charset` as the receiver names it;
+    `acknowledge`: MSH-15 and MSH-16, empty for the original mode.
     """
 
     id: str = ""
@@ -53,6 +54,7 @@ class Envelope:
     receiver: tuple[str, str] = ("", "")
     charset: str = "UTF-8"
     processing: str = "P"
+    acknowledge: tuple[str, str] = ("", "")
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
@@ -66,6 +68,8 @@ class Envelope:
             "reason": self.reason or None,
             "charset": self.charset,
             "processing": self.processing,
+            "accept": self.acknowledge[0],
+            "application": self.acknowledge[1],
             "sender.application": self.sender[0] or None,
             "sender.facility": self.sender[1] or None,
             "receiver.application": self.receiver[0] or None,
@@ -116,6 +120,7 @@ class OutboundMap:
             for name, block in document.tables.items()
         }
         self._plain = self._compile(traced=False)
+        self._condition = self._compile_when()
         self._traced: _Compiled | None = None
         self._bound: dict[Any, tuple[Any, Any]] = {}
 
@@ -127,6 +132,13 @@ class OutboundMap:
     def source(self) -> ResourceSource:
         """The compile-time source: which paths are read, and which referring resources must be looked for."""
         return self._plain.source
+
+    def wants(self, focus: Focus, translator: Translator) -> bool:
+        """Tell whether there is anything to write about this focus (the map's own `when`)."""
+        if self.document.when is None:
+            return True
+        binder = Binder(*self._parts_of(self._condition, traced=False))
+        return bool(self._condition.build(binder)(focus, Context(Sender(), translator, message=focus)))
 
     def write(
         self,
@@ -229,6 +241,18 @@ class OutboundMap:
             body = checker.tree(document.body, root)
             made = self._generated(checker, lambda: generator.body(body), generator)
         return _Compiled(source, made, _built(compile(made.code, f"<map {document.name}>", "exec")))
+
+    def _compile_when(self) -> _Compiled:
+        """Return the map's `when` as a function; always true without one."""
+        source = ResourceSource(self.document, traced=False)
+        checker = ShapeChecker(source.read_path, {}, {}, source=source, format=self.target.format)
+        checker.is_all = source.is_all  # type: ignore[method-assign, assignment]  # the source's own answer
+        root = source.root()
+        generator = OutboundGenerator(source, root, traced=False)
+        text = self.document.when
+        node = checker.at(text, root, is_condition=True) if text is not None else None
+        made = self._generated(checker, lambda: generator.test(node), generator)
+        return _Compiled(source, made, _built(compile(made.code, f"<when {self.name}>", "exec")))
 
     def _generated(self, checker: ShapeChecker, write: Any, generator: OutboundGenerator) -> Generated:
         if checker.issues:

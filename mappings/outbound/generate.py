@@ -45,6 +45,10 @@ class OutboundGenerator(ObjectWriter):
         lines = ["out = {}", *self._nested(body, self.root, lambda made: [f"out = {made}"]), "return out"]
         return self._finished(lines)
 
+    def test(self, node: Node | None) -> Generated:
+        """Return `run(g0, x)` → whether a condition holds of the focus."""
+        return self._finished([f"return bool({self.condition(node, self.root)})" if node else "return True"])
+
     def where(self, ref: Ref, level: Level) -> str:  # noqa: ARG002  # of the base class
         raise SourceError(f"ref {ref.name}: a map that runs back follows references with ->")
 

@@ -61,6 +61,8 @@ def _header(
         10: str(facts.get("id") or ""),
         11: str(facts.get("processing") or "P"),
         12: version or "2.4",
+        15: str(facts.get("accept") or ""),
+        16: str(facts.get("application") or ""),
         18: declared_name(charset),
     }
     return {**standard, **given}

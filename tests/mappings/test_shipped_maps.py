@@ -20,6 +20,7 @@ BASES = {
     "hl7v2-patient",
     "hl7v2-order-items",
     "out-hl7v2-patient",
+    "out-hl7v2-order-items",
 }
 
 

@@ -4,6 +4,7 @@ The URI of a namespace becomes what the receiver calls it: his own name for it (
 in `urn:id:NAME`, or the universal id with its type.
 """
 
+import re
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +14,8 @@ from mappings.outbound.types.extensions import extension_text
 from terminology.fhirjson import Json
 
 Parts = tuple[Any, ...]
+
+_OID = re.compile(r"[0-2](\.(0|[1-9]\d*)){2,}")
 
 _CHECK_DIGIT = "http://hl7.org/fhir/StructureDefinition/identifier-checkDigit"
 _SCHEME = "http://hl7.org/fhir/StructureDefinition/namingsystem-checkDigit"
@@ -97,6 +100,13 @@ def to_cx(value: Any, context: Context, type: str = "") -> Parts | None:
 def to_ei(value: Any, context: Context) -> Parts | None:
     """`identifier[type.coding.code=PLAC] | to_ei`: number ^ namespace ^ universal id ^ type."""
     return ei_of(value, context) if isinstance(value, dict) else None
+
+
+@converter("to_root", returns="string", takes_text=True)
+def to_root(value: str, context: Context) -> str | None:
+    """`identifier.system | to_root`: the OID of HL7 v3 messages, or the receiver's own name of the namespace."""
+    name, universal, _ = authority_of(value, context)
+    return name or (universal if _OID.fullmatch(universal) else None)
 
 
 @converter("to_hd", returns="v2")

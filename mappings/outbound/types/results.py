@@ -1,5 +1,6 @@
 """Observation.value[x] → OBX-2, OBX-5, OBX-6, OBX-7: the type by what the value is, the digits as they were measured."""
 
+from base64 import b64decode
 from typing import Any
 
 from mappings.language.converters import Context, converter
@@ -115,6 +116,30 @@ def to_file(value: Json, context: Context) -> Parts | None:
     if value.get("data"):
         return ("", kind, subtype, "Base64", str(value["data"]))
     return (str(value["url"]), "", kind, subtype) if value.get("url") else None
+
+
+@converter("attached_type", returns="v2")
+def to_attached_type(value: Json, context: Context) -> str:
+    """OBX-2 of a document's content: TX for a plain text, ED for a file, RP for an address."""
+    if _plain_text(value) is not None:
+        return "TX"
+    return "ED" if value.get("data") else "RP"
+
+
+@converter("attached_value", returns="v2")
+def to_attached_value(value: Json, context: Context) -> Any:
+    """OBX-5 of a document's content: the text itself, or the file (ED, RP)."""
+    text = _plain_text(value)
+    return text if text is not None else to_file(value, context)
+
+
+def _plain_text(value: Json) -> str | None:
+    if not str(value.get("contentType") or "").startswith("text/plain") or not value.get("data"):
+        return None
+    try:
+        return b64decode(str(value["data"])).decode()
+    except ValueError:
+        return None
 
 
 def _absent(value: Json) -> str:

@@ -1,0 +1,44 @@
+"""The folder sender: one file a message, complete when its name appears."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from gateway.outbound.delivery import Letter, Verdict
+from gateway.outbound.destination import Destination
+
+_ENDINGS = {"x-application/hl7-v2+er7": ".hl7", "application/xml": ".xml", "application/json": ".json"}
+
+
+class FolderSender:
+    """Writes `CONTROL_ID.hl7` by a rename, so that a reader never meets half a file; the same message is the same file."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._folder = Path(destination.address)
+
+    async def send(self, letter: Letter) -> Verdict:
+        try:
+            name = await asyncio.to_thread(self._write, letter)
+        except OSError as error:
+            return Verdict("unreachable", "folder", error.strerror or str(error))
+        return Verdict("accepted", "written", name)
+
+    def _write(self, letter: Letter) -> str:
+        media = letter.media.partition(";")[0].strip()
+        name = f"{letter.control_id}{_ENDINGS.get(media, '.txt')}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        half = self._folder / f".{name}.part"
+        with half.open("wb") as file:
+            file.write(letter.body)
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(self._folder / name)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return name
+
+    async def close(self) -> None:
+        """Nothing is open between messages."""
