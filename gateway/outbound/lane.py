@@ -198,10 +198,10 @@ class Lane:
                 delivery.id, "failed", _detail(verdict), answer=verdict.answer, next_attempt=self._holds_until
             )
         reason = f"{verdict.code} {verdict.reason}".strip()
-        self.is_down = True
         changed = await self.ledger.stand(
             self.name, "down", reason=reason, failures=self._failures, next_attempt=self._holds_until
         )
+        self.is_down = True
         if changed:
             await self._tell(self.name, "down", reason)
 
