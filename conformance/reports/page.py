@@ -65,16 +65,22 @@ def _kinds(results: list[Json]) -> dict[str, list[Json]]:
     """The three words of the national interoperability scheme (互联互通): fields, documents, services."""
     found: dict[str, list[Json]] = {"data": [], "document": [], "service": []}
     for row in results:
-        kinds = {step["kind"] for step in row["steps"]}
-        name = (
-            "document"
-            if "validate" in kinds
-            else "data"
-            if "receive" in kinds or "upload" in kinds
-            else "service"
-        )
-        found[name].append(row)
+        found[_kind(row)].append(row)
     return found
+
+
+def _kind(row: Json) -> str:
+    """A document is handed in or validated whole; a data set is what fields of messages hold; the rest are services."""
+    kinds = {step["kind"] for step in row["steps"]}
+    if "document-source" in row["roles"] or "validate" in kinds:
+        return "document"
+    # An HL7 v2 event names a message ("ORU^R01"); a method and a path a request.
+    is_message = any("^" in name for name in _names(row))
+    return "data" if is_message and kinds & {"receive", "upload"} else "service"
+
+
+def _names(row: Json) -> list[str]:
+    return [step["name"] for step in row["steps"] if step["kind"] in ("receive", "upload")]
 
 
 def _test(row: Json, language: Language) -> str:

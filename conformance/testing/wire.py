@@ -62,6 +62,8 @@ def whole_url(base: str, url: str) -> str:
     """Return `url` under `base`, unless it is whole already."""
     if url.startswith(("http://", "https://")):
         return url
+    if url.startswith("?"):
+        return base + url
     return f"{base}/{url.lstrip('/')}" if url else base
 
 

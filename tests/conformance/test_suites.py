@@ -62,7 +62,8 @@ def test_the_clean_member_raises_no_alarm(role: str) -> None:
 
 
 # A fault of the FHIR server takes a second; `scripts/bench conformance` runs all of them.
-SEEDED = [row for row in faults() if row.role not in ("fhir-server", "recognition", *CALLERS)]
+SCHEME = ("interaction-service", "document-source")
+SEEDED = [row for row in faults() if row.role not in ("fhir-server", "recognition", *CALLERS, *SCHEME)]
 
 
 def test_faults_of_senders_and_receivers_are_caught() -> None:
@@ -77,7 +78,7 @@ def test_a_fault_of_a_server_is_caught(name: str) -> None:
     assert name not in known or is_caught(known[name])
 
 
-CALLED = [row for row in faults() if row.role in CALLERS]
+CALLED = [row for row in faults() if row.role in (*CALLERS, *SCHEME)]
 
 
 @pytest.mark.parametrize("fault", CALLED, ids=lambda row: f"{row.role} {row.name}")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 from conformance.testing import Answer, Call, Unreachable
 from conformance.testing.client import Exchange
@@ -159,6 +160,81 @@ class Caller:
         return _sent(
             "POST", "Observation", resource, **{"if-none-exist": f"identifier=urn:suite:results|{self._held}"}
         )
+
+
+class SoapService:
+    """The reference provider of interaction services: the gateway's own HIPMessageServer, with a fault at its door."""
+
+    base = "http://sandbox/soap/HIPMessageServer"
+
+    def __init__(self, change: Callable[[Call, Answer], Answer] | None) -> None:
+        self.change = change
+
+    def send(self, call: Call) -> Answer:
+        answer = sandbox().answer(replace(call, url=f"soap/HIPMessageServer{call.url}"))
+        return self.change(call, answer) if self.change is not None else answer
+
+    def close(self) -> None: ...
+
+
+def service_faults() -> list[tuple[str, Callable[[Call, Answer], Answer]]]:
+    """Return (name, change) of every fault of a provider."""
+
+    def swap(old: bytes, new: bytes) -> Callable[[Call, Answer], Answer]:
+        return lambda _call, answer: replace(answer, body=re.sub(old, new, answer.body))
+
+    def on_garbage(new: Callable[[Answer], Answer]) -> Callable[[Call, Answer], Answer]:
+        return lambda _call, answer: new(answer) if answer.status >= 400 else answer
+
+    return [
+        ("no WSDL", lambda call, answer: replace(answer, status=404) if "wsdl" in call.url else answer),
+        ("another operation", swap(b"HIPMessageServer", b"Receive")),
+        ("always AA", swap(rb"(typeCode=[^A-Z]{1,8})(AE|AR)", rb"\1AA")),
+        ("never AA", swap(rb"(typeCode=[^A-Z]{1,8})AA", rb"\1AE")),
+        ("one SOAP version", swap(b"http://schemas.xmlsoap.org/soap/envelope/", b"http://www.w3.org/2003/05/soap-envelope")),
+        ("names no message", lambda _call, answer: replace(answer, body=re.sub(rb"[0-9a-f]{12}", b"", answer.body))),
+        ("GBK", lambda _call, answer: replace(answer, headers={**answer.headers, "content-type": "text/xml; charset=GBK"})),
+        ("plain text faults", on_garbage(lambda answer: replace(answer, body=b"error"))),
+        ("stack traces", on_garbage(lambda answer: replace(answer, body=answer.body.replace(b"</", b"\tat java.lang.</", 1)))),
+        ("200 to garbage", on_garbage(lambda answer: replace(answer, status=200))),
+        ("silence", lambda _call, answer: replace(answer, body=b"")),
+        ("reads entities", lambda call, answer: replace(answer, body=answer.body + b"<!-- root:x:0 -->") if b"DOCTYPE" in call.body else answer),
+    ]  # fmt: skip
+
+
+DOCUMENT = (Path(__file__).parent.parent / "data" / "documents" / "laboratory-report.xml").read_text("utf-8")
+
+
+def document_faults() -> list[tuple[str, str]]:
+    """Return (name, document) of every faulty document."""
+
+    def without(pattern: str) -> str:
+        return re.sub(pattern, "", DOCUMENT, count=1, flags=re.DOTALL)
+
+    return [
+        ("cut short", DOCUMENT[:900]),
+        ("a DTD", DOCUMENT.replace("<ClinicalDocument", "<!DOCTYPE ClinicalDocument><ClinicalDocument", 1)),
+        ("another root", DOCUMENT.replace("ClinicalDocument", "Document")),
+        ("no namespace", DOCUMENT.replace(' xmlns="urn:hl7-org:v3"', "")),
+        ("no type", without(r"<typeId[^>]*/>")),
+        ("no number", DOCUMENT.replace('<id root="2.16.156.10011.1.1" extension="DOC-0001"/>', "")),
+        ("no kind", without(r'<code code="C0007"[^>]*/>')),
+        ("no title", without(r"<title>.*?</title>")),
+        ("no time", without(r"<effectiveTime[^>]*/>")),
+        ("a time in words", DOCUMENT.replace("20260315083000", "2026年3月15日")),
+        ("no confidentiality", without(r"<confidentialityCode[^>]*/>")),
+        ("no language", without(r"<languageCode[^>]*/>")),
+        ("no patient number", re.sub(r'<id root="[^"]*" extension="(MZ|JYBG|SQD|BB)0001"/>', "", DOCUMENT)),
+        ("no citizen number", DOCUMENT.replace("2.16.156.10011.1.3", "1.2.3")),
+        ("garbled name", DOCUMENT.replace("张三丰", "???")),
+        (
+            "sex in words",
+            DOCUMENT.replace('administrativeGenderCode code="1"', 'administrativeGenderCode code="男"'),
+        ),
+        ("no author", without(r"<author .*?</author>")),
+        ("no custodian", without(r"<custodian .*?</custodian>")),
+        ("no coded section", DOCUMENT.replace("<section><code ", "<section><id ")),
+    ]
 
 
 def _sent(method: str, url: str, body: Json, **headers: str) -> Call:

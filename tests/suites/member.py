@@ -5,10 +5,12 @@ The faults show what the suite catches; the clean member shows that it raises no
 
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from conformance.recognition import load_packs
@@ -24,7 +26,16 @@ from gateway.rest.context import Validation
 from gateway.store.memory import MemoryStore
 from terminology.issues import FhirError
 from tests.gateway.server import Server
-from tests.suites.caller import CALLERS, Caller, changes, sandbox
+from tests.suites.caller import (
+    CALLERS,
+    DOCUMENT,
+    Caller,
+    SoapService,
+    changes,
+    document_faults,
+    sandbox,
+    service_faults,
+)
 from tests.suites.testscripts import InMemory
 
 NOW = datetime(2026, 3, 15, 8, 0, tzinfo=timezone(timedelta(hours=8)))
@@ -50,7 +61,15 @@ TEMPLATES = {
 SECTIONS = {"lis": "LAB", "imaging-centre": "RAD", "ecg-centre": "EC"}
 SENDERS = ("his-sender", "order-placer", "lis", "referral-sender", "imaging-centre", "ecg-centre")
 GOOD = ("pass", "attested")
-ROLES = ("fhir-server", *SENDERS, "report-receiver", "recognition", *CALLERS)
+ROLES = (
+    "fhir-server",
+    *SENDERS,
+    "report-receiver",
+    "recognition",
+    *CALLERS,
+    "interaction-service",
+    "document-source",
+)
 ATTESTED = dict.fromkeys(("TC-NEW", "TC-EXPIRED", "RF-LATE", "CC-OVERDUE"), "evidence")
 PACKS = SUITES / "packs"
 
@@ -74,6 +93,7 @@ class Fault:
     receive: Callable[[bytes, bytes], bytes] | None = None
     tests: tuple[str, ...] = ()
     leave: Callable[[Call], Call | None] | None = None
+    document: str = ""
 
 
 class Sender:
@@ -158,6 +178,14 @@ def examine(role: str, fault: Fault | None = None) -> Run:
     tests = select(load_suites(), roles=[role], ids=fault.tests if fault is not None else ())
     if role == "recognition":
         return _examine_recognition(tests, fault)
+    if role == "interaction-service":
+        service = SoapService(fault.answer if fault is not None else None)
+        return run_tests(tests, Target("member", (role,), http=service), now=NOW)
+    if role == "document-source":
+        with tempfile.TemporaryDirectory() as folder:
+            content = fault.document if fault is not None else DOCUMENT
+            (Path(folder) / "document.xml").write_text(content, "utf-8")
+            return run_tests(tests, Target("member", (role,), documents=Path(folder)), now=NOW)
     if role in CALLERS:
         caller = Caller(role, fault.leave if fault else None, sends=fault is not None and fault.leave is None)
         target = Target("member", (role,), door=caller, counterpart=sandbox(), evidence=ATTESTED)
@@ -471,8 +499,17 @@ def _recognition_faults() -> list[Fault]:
 
 
 def faults() -> list[Fault]:
+    others = [Fault("interaction-service", name, answer=change) for name, change in service_faults()]
+    others += [Fault("document-source", name, document=content) for name, content in document_faults()]
     callers = [Fault(role, name, leave=change) for role, name, change in changes()]
-    return [*_fhir_faults(), *_receiver_faults(), *_sender_faults(), *_recognition_faults(), *callers]
+    return [
+        *_fhir_faults(),
+        *_receiver_faults(),
+        *_sender_faults(),
+        *_recognition_faults(),
+        *callers,
+        *others,
+    ]
 
 
 def is_caught(fault: Fault) -> bool:

@@ -17,6 +17,7 @@ OTHER_VERSIONS = {
     "all-resource-types-stu3-only",
     "all-resource-types-pre-r5",
 }
+FIXTURES = {"fixtures", "_reference"}
 # What a person is asked for before the script runs (variable.hint).
 INPUTS = {"PatientSearchFamilyName": "Chalmers", "PatientSearchGivenName": "Peter"}
 
@@ -39,8 +40,8 @@ class InMemory:
 def scripts() -> list[Path]:
     return sorted(
         path
-        for path in FOLDER.rglob("*.json")
-        if "fixtures" not in path.parts and path.stem not in OTHER_VERSIONS
+        for path in (*FOLDER.rglob("*.json"), *FOLDER.rglob("*.xml"))
+        if not FIXTURES & set(path.parts) and path.stem not in OTHER_VERSIONS
     )
 
 
