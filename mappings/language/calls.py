@@ -7,6 +7,7 @@ from typing import Any
 from mappings.language.converters import Context
 from mappings.language.emit import Site
 from mappings.language.result import Unmapped
+from mappings.xml.tree import Element
 from terminology.fhirjson import Json
 from terminology.issues import Issue
 
@@ -36,7 +37,9 @@ def table_call(rows: dict[str, Any], name: str, label: str) -> Callable[[Any, Co
     return call
 
 
-def cached_call(site: Site, memory: dict[Any, Known]) -> Callable[[Any, Context], Any]:
+def cached_call(
+    site: Site, memory: dict[Any, Known], *, is_remembered: bool = False
+) -> Callable[[Any, Context], Any]:
     converter, arguments, label = site.converter, site.arguments, site.label
     function, by_sender = converter.function, converter.by_sender
     place = str(site.place or label)
@@ -45,7 +48,7 @@ def cached_call(site: Site, memory: dict[Any, Known]) -> Callable[[Any, Context]
         return _cached_segment_call(site, memory)
 
     at = (place, label)
-    without_memory = plain_call(site)
+    without_memory = plain_call(site, is_remembered=is_remembered)
 
     def call(value: Any, context: Context) -> Any:
         try:
@@ -134,19 +137,29 @@ def _repeat(known: Known, context: Context, at: tuple[str, str]) -> None:
             context.made.make(type, key, resource)
 
 
-def plain_call(site: Site) -> Callable[[Any, Context], Any]:
+def plain_call(site: Site, *, is_remembered: bool = False) -> Callable[[Any, Context], Any]:
+    """`is_remembered`: an XML element is converted once for each message, however many lines read it (the author and
+    the keeper of a document stand at every result)."""
     function, arguments, label = site.converter.function, site.arguments, site.label
     place = str(site.place or label)
+    name = (site.converter.name, arguments)
 
     def call(value: Any, context: Context) -> Any:
         if value is None or value == "":
             return None
+        key = None
+        if is_remembered and type(value) is Element:
+            key = (name, id(value))
+            if key in context.seen:
+                return context.seen[key]
         notes = context.notes
         before = len(notes)
         context.made.at = (place, label)
         found = function(value, context, *arguments)
         if len(notes) > before:
             notes[before:] = [_placed(note, label) for note in notes[before:]]
+        if key is not None:
+            context.seen[key] = found
         return found
 
     return call

@@ -79,7 +79,7 @@ class Context:
     `message` is the reader's record: an hl7v2.Message, a dict, an XML element.
     """
 
-    __slots__ = ("codec", "delimiters", "made", "message", "notes", "sender", "systems", "translator", "zone")
+    __slots__ = ("codec", "delimiters", "made", "message", "notes", "seen", "sender", "systems", "translator", "zone")
 
     def __init__(
         self,
@@ -99,6 +99,8 @@ class Context:
         self.message = message
         self.notes: list[Issue | Unmapped] = []
         self.made = Made()
+        # What converters gave for XML elements of this message; they live as long as it does.
+        self.seen: dict[tuple[Any, ...], Any] = {}
 
     def components(self, text: Any) -> list[str]:
         """Return the components of one repetition, unescaped, of each the first subcomponent; HL7 null is ""."""

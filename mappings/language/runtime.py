@@ -19,8 +19,11 @@ _blake2b = hashlib.blake2b
 class Binder:
     """Everything the generated function needs for messages of one sender and one set of delimiters.
 
-    `functions`: the run-time half of the source; `moment`: Context → recency of the message.
+    `functions`: the run-time half of the source; `moment`: Context → recency of the message. `is_remembering`: an XML
+    element that several lines read is converted once; a trace wants to see them all.
     """
+
+    is_remembering = True
 
     def __init__(
         self,
@@ -62,8 +65,9 @@ class Binder:
             return table_call(self.tables[str(site.arguments[0])], str(site.arguments[0]), site.label)
         if site.converter.is_cached:
             key = (site.converter.name, site.arguments)
-            return cached_call(site, self._memories.setdefault(key, {}))
-        return plain_call(site)
+            memory = self._memories.setdefault(key, {})
+            return cached_call(site, memory, is_remembered=self.is_remembering)
+        return plain_call(site, is_remembered=self.is_remembering)
 
 
 def hashed(key: str) -> str:

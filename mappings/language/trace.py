@@ -13,6 +13,8 @@ from mappings.language.yaml_tree import Place
 class TracingBinder(Binder):
     """The same for previews: every element set is noted with its map line and the fields read for it."""
 
+    is_remembering = False
+
     def __init__(self, generated: Generated, *arguments: Any) -> None:
         super().__init__(generated, *arguments)
         self.places = generated.places

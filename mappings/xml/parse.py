@@ -115,7 +115,8 @@ class _Builder:
 
     def _attributes(self, given: dict[str, str]) -> dict[str, str]:
         """Return the attributes by local name, declarations left out; `xsi:` and `xml:` stay."""
-        if not any(":" in name or name == "xmlns" for name in given):
+        names = " ".join(given)
+        if ":" not in names and "xmlns" not in given:
             return given
         self.xsi.update(name[6:] for name, value in given.items() if value == XSI and name[:6] == "xmlns:")
         made: dict[str, str] = {}

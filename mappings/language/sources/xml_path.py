@@ -175,8 +175,17 @@ def chosen(node: Element, step: Choice) -> list[Element]:
     if name == "..":
         return [node.parent] if node.parent is not None else []
     found = node.children if name == "*" else node.kids.get(name, [])
-    if tests:
-        found = [kid for kid in found if all(holds(kid, test) for test in tests)]
+    for test in tests:
+        names, attribute, texts, is_negated = test
+        if texts and attribute and not names:
+            # [@de="…"], by far the most frequent one.
+            found = [
+                kid
+                for kid in found
+                if (kid.attributes.get(attribute, "").strip() in texts) is not is_negated
+            ]
+        else:
+            found = [kid for kid in found if holds(kid, test)]
     return found[number - 1 : number] if number else found
 
 
