@@ -23,6 +23,8 @@ from mappings.xml.tree import Element
 
 DATA_ELEMENT = re.compile(r"DE(\d{1,2})\.(\d{1,2})\.(\d{1,3})(?:\.(\d{1,2}))?", re.IGNORECASE)
 _HOLDERS = {"entry", "component", "entryRelationship", "act", "encounter", "supply"}
+# LOINC codes of sections that hold results of studies.
+_STUDIES = {"30954-2", "26436-6", "11502-2"}
 _HEAD = {"code", "title", "text", "id", "templateId"}
 
 
@@ -106,6 +108,8 @@ class _Section:
         self.open: _Open | None = None
         self.waiting: list[tuple[Element, str]] = []
         self.group = ""
+        code = made.first("code")
+        self.is_studies = code is not None and code.get("code") in _STUDIES
 
     def read(self, holder: Element) -> None:
         for child in holder.children:
@@ -132,6 +136,9 @@ class _Section:
     def _observation(self, observation: Element) -> None:
         code = code_of(observation)
         kind = _kind(code, observation)
+        if not code and kind is None and self.is_studies and observation.first("value") is not None:
+            # A result under the item's own code, as other CDA standards write it.
+            kind = "result"
         current = self.open
         if current is not None and self._belongs(code, kind, current):
             current.codes.add(code)

@@ -91,12 +91,18 @@ def to_statement_value(value: Element, context: Context) -> Typed | None:
     if found.get("xsi:type").rpartition(":")[2] == "MO":
         return _money(found)
     made: Typed | None = to_value(found, context, _unit_of(value) if not found.get("unit") else "")
-    return made
+    # What isn't of its declared type (BL 是, TS 不详) is kept as the text that it is.
+    text = found.own_text() or found.get("displayName")
+    return made or (("string", text) if text else None)
 
 
 @converter("cda_item", returns="CodeableConcept")
 def to_item(value: Element, context: Context) -> Json | None:
-    """The item of a result: code and name, wherever the sender wrote which."""
+    """The item of a result: code and name, wherever the sender wrote which; the code of the observation itself when that
+    is no data element."""
+    own = value.first("code")
+    if not value.get("de") and own is not None:
+        return to_concept(own, context) or {}
     code, name = _element(value, _ITEM_CODE), _element(value, _ITEM_NAME)
     coded = code.first("value") if code is not None else None
     named = name.first("value") if name is not None else None
@@ -116,7 +122,7 @@ def to_item(value: Element, context: Context) -> Json | None:
 @converter("cda_result", returns="[x]")
 def to_result(value: Element, context: Context) -> Typed | None:
     """The value of a result with its unit; a result that has only the judgement says that."""
-    part = _part(value, _VALUE)
+    part = _part(value, _VALUE) or (value if not value.get("de") else None)
     found = part.first("value") if part is not None else None
     if found is None:
         judged = _part(value, _JUDGEMENT)
@@ -180,7 +186,7 @@ def to_part_text(value: Element, context: Context, code: str) -> str | None:
 
 def result_unit(value: Element) -> str:
     """Return the unit of a result as sent."""
-    part, unit = _part(value, _VALUE), _part(value, _UNIT)
+    part, unit = _part(value, _VALUE) or (value if not value.get("de") else None), _part(value, _UNIT)
     found = unit.first("value") if unit is not None else None
     if found is not None:
         return found.own_text() or found.get("displayName") or found.get("code") or found.get("unit")

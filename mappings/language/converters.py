@@ -79,7 +79,18 @@ class Context:
     `message` is the reader's record: an hl7v2.Message, a dict, an XML element.
     """
 
-    __slots__ = ("codec", "delimiters", "made", "message", "notes", "seen", "sender", "systems", "translator", "zone")
+    __slots__ = (
+        "codec",
+        "delimiters",
+        "made",
+        "message",
+        "notes",
+        "seen",
+        "sender",
+        "systems",
+        "translator",
+        "zone",
+    )
 
     def __init__(
         self,

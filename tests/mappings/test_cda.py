@@ -345,6 +345,53 @@ class TestIdentify:
         assert [one.template.rpartition(".")[2] for one in types] == [str(n) for n in range(1, 74)]
 
 
+class TestVariants:
+    def report(self, section: str) -> Result:
+        raw = document("cda-laboratory-report/nested-results").decode()
+        start, end = raw.index('<component><section><code code="30954-2"'), raw.index("</structuredBody>")
+        return convert((raw[:start] + section + raw[end:]).encode())
+
+    def test_a_result_under_the_items_own_code(self) -> None:
+        result = self.report(
+            '<component><section><code code="30954-2"/><entry><observation><code code="WBC" codeSystem="1.2.3" displayName="白细胞计数"/>'
+            '<value xsi:type="PQ" value="12.50" unit="10*9/L"/><interpretationCode code="↑"/><referenceRange><observationRange>'
+            '<value xsi:type="IVL_PQ"><low value="3.5"/><high value="9.5"/></value></observationRange></referenceRange></observation></entry></section></component>'
+        )
+        assert ask("Observation.code.text", result) == ["白细胞计数"]
+        assert [str(value) for value in ask("Observation.value.value", result)] == ["12.50"]
+        assert ask("Observation.interpretation.coding.code", result) == ["H"]
+        assert ask("Observation.referenceRange.high.unit", result) == ["10*9/L"]
+        assert ask("DiagnosticReport.result.count()", result) == [1]
+
+    def test_a_result_in_the_elements_of_ws_365(self) -> None:
+        parts = "".join(
+            f'<entry><observation><code code="{code}"/><value>{value}</value></observation></entry>'
+            for code, value in (("DE04.30.015.04", "钾"), ("DE04.30.015.01", "4.1"), ("DE04.30.015.02", "mmol/L"), ("DE04.30.015.06", "1"))
+        )  # fmt: skip
+        result = self.report(f'<component><section><code code="30954-2"/>{parts}</section></component>')
+        assert ask("Observation.code.text", result) == ["钾"]
+        assert ask("Observation.value.unit", result) == ["mmol/L"]
+        assert ask("Observation.interpretation.coding.code", result) == ["N", "1"]
+
+    def test_a_value_that_isnt_of_its_type_is_kept(self) -> None:
+        result = self.report(
+            '<component><section><code displayName="其他"/><entry><observation><code code="DE02.10.023.00" displayName="过敏史标志"/>'
+            '<value xsi:type="BL">不详</value></observation></entry></section></component>'
+        )
+        assert ask("Observation.value", result) == ["不详"]
+
+    def test_values_in_full_width_and_ranges_in_words(self) -> None:
+        result = self.report(
+            '<component><section><code code="30954-2"/><entry><observation><code code="DE04.30.020.00"/><value>白蛋白</value>'
+            '<entryRelationship><observation><code code="DE04.30.015.00"/><value xsi:type="ST">４２．５</value></observation></entryRelationship>'
+            '<entryRelationship><observation><code code="DE04.30.016.00"/><value>g/L</value></observation></entryRelationship>'
+            '<entryRelationship><observation><code displayName="参考范围"/><value>40～55</value></observation></entryRelationship>'
+            "</observation></entry></section></component>"
+        )
+        assert [str(value) for value in ask("Observation.value.value", result)] == ["42.5"]
+        assert ask("Observation.referenceRange.low.value", result) == [40]
+
+
 class TestPrivateRoots:
     """shared/adapters.md §3: hospitals put their own roots in the place of the national ones."""
 

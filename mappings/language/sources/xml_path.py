@@ -180,9 +180,7 @@ def chosen(node: Element, step: Choice) -> list[Element]:
         if texts and attribute and not names:
             # [@de="…"], by far the most frequent one.
             found = [
-                kid
-                for kid in found
-                if (kid.attributes.get(attribute, "").strip() in texts) is not is_negated
+                kid for kid in found if (kid.attributes.get(attribute, "").strip() in texts) is not is_negated
             ]
         else:
             found = [kid for kid in found if holds(kid, test)]
