@@ -151,6 +151,34 @@ def ecg_svg() -> tuple[Callable[[], object], int]:
     return (lambda: draw(recording)), 1
 
 
+def document(name: str) -> bytes:
+    return (DATA / "golden" / "cda-laboratory-report" / name / "document.xml").read_bytes()
+
+
+@row("cda", "C0007 laboratory report (CDA, 3 KB, 1 result) → 12 resources with the original", 500)
+def cda() -> tuple[Callable[[], object], int]:
+    raw = document("nested-results")
+    return (lambda: to_json(raw, "cda")), 1
+
+
+@row("cda-large", "C0007 laboratory report (CDA, 27 KB, 6 results) → 22 resources with the original", 250)
+def cda_large() -> tuple[Callable[[], object], int]:
+    raw = document("blood-count")
+    return (lambda: to_json(raw, "cda")), 1
+
+
+@row("cda-back", "resources of that report → C0007 (CDA, 20 KB)", 100)
+def cda_back() -> tuple[Callable[[], object], int]:
+    from mappings.cda.receive import convert_document
+    from mappings.cda.write import write_document
+    from mappings.outbound.compile import Envelope
+
+    rows = [entry.resource for entry in convert_document(document("blood-count"), MAPS).entries]
+    first = next(row for row in rows if row["resourceType"] == "Composition")
+    others = [row for row in rows if row is not first]
+    return (lambda: write_document(first, others, MAPS, envelope=Envelope())), 1
+
+
 def best_rate(work: Callable[[], object], count: int, seconds: float) -> float:
     """Return things a second of processor time: the best of many short runs."""
     work()
