@@ -35,6 +35,11 @@ TITLES: dict[Transaction, str] = {
     "IST-RS2": "重复检验提醒",
     "IST-RS3": "重复用药提醒",
 }
+ANSWERS: dict[Transaction, str] = {
+    "IST-RS1": "RepeatExaminationReminderResponse",
+    "IST-RS2": "RepeatTestReminderResponse",
+    "IST-RS3": "RepeatDrugReminderResponse",
+}
 NAMESPACE = "urn:hutong:rhin"
 LOOK_BACK = timedelta(days=90)
 """Where the query names no time."""
@@ -146,7 +151,7 @@ def to_answer(query: ReminderQuery, found: list[Reminder], *, now: datetime) -> 
     """Return the answer document: an acknowledgement of the query's id and a `reminder` for each finding."""
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f"<rhin:DuplicateReminderResponse xmlns:rhin={quoteattr(query.namespace or NAMESPACE)}>",
+        f"<rhin:{ANSWERS[query.transaction]} xmlns:rhin={quoteattr(query.namespace or NAMESPACE)}>",
         f"<rhin:id root={quoteattr(str(uuid4()))}/>",
         f'<rhin:creationTime value="{now.astimezone(CHINA):%Y%m%d%H%M%S}"/>',
         f"<rhin:interactionId extension={quoteattr(query.transaction)} displayName={quoteattr(TITLES[query.transaction])}/>",
@@ -165,7 +170,7 @@ def to_answer(query: ReminderQuery, found: list[Reminder], *, now: datetime) -> 
             + (f"<rhin:image value={quoteattr(row.image)}/>" if row.image else "")
             + "</rhin:reminder>"
         )
-    return "\n".join([*lines, "</rhin:DuplicateReminderResponse>"]).encode()
+    return "\n".join([*lines, f"</rhin:{ANSWERS[query.transaction]}>"]).encode()
 
 
 def read_time(text: str) -> datetime | None:

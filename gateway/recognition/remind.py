@@ -130,19 +130,29 @@ async def keep(reminders: list[Json], context: Context) -> list[Json]:
         if reminders
         else {}
     )
+    fresh = [row for row in reminders if ("Communication", row["id"]) not in known]
+    if not fresh:
+        return []
+    try:
+        await _write(fresh, context)
+        return fresh
+    except VersionConflict:
+        # One of them was made by a parallel trigger: the others are still to be written.
+        pass
     made = []
-    for row in reminders:
-        if ("Communication", row["id"]) in known:
-            continue
+    for row in fresh:
         try:
-            await context.store.commit(
-                Commit([Put(row, expected=0)], outbox=[told(row, reason="reminder", at=context.clock())])
-            )
+            await _write([row], context)
         except VersionConflict:
-            # The same reminder, made by a parallel trigger.
             continue
         made.append(row)
     return made
+
+
+async def _write(rows: list[Json], context: Context) -> None:
+    now = context.clock()
+    outbox = [told(row, reason="reminder", at=now) for row in rows]
+    await context.store.commit(Commit([Put(row, expected=0) for row in rows], outbox=outbox))
 
 
 def told(resource: Json, *, reason: str, at: datetime, version: int = 1) -> OutboxRow:

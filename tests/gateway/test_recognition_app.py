@@ -11,6 +11,7 @@ from gateway.app import build
 from gateway.settings import Settings
 from terminology.fhirjson import Json
 from tests.conformance.recognition.county import County
+from tests.gateway.test_duplicate_reminder import QUERY
 from tests.gateway.test_recognition_reminders import order, visit
 
 
@@ -63,6 +64,17 @@ def test_order_reminder_decision_correction(tmp_path: Path) -> None:
         headers = {"clientId": "v", "orgCode": "1", "timestamp": "2026-03-20 10:00:00", "sign": "-"}
         vendor = await client.post("http://test/api/report/getDenyReasons", content=b"{}", headers=headers)
         assert vendor.json()["code"] == 200
+        query = QUERY.format(
+            root="RepeatTestReminder", transaction="IST-RS2", code="2823-3", since="20260301000000"
+        )
+        soap = (
+            '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><HIPMessageServer xmlns="urn:hl7-org:v3">'
+            f"<action>IST-RS2</action><message><![CDATA[{query}]]></message></HIPMessageServer></s:Body></s:Envelope>"
+        )
+        told = await client.post("http://test/soap/RHINMessageServer", content=soap.encode())
+        assert told.status_code == 200, told.text
+        assert "RepeatTestReminderResponse" in told.text
+        assert "chemistry" in told.text
         await client.aclose()
         await gateway.close()
 
