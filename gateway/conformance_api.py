@@ -1,6 +1,7 @@
 """`/conformance`: the suites, the register, runs against the targets that the operator allowed, certificates verified.
 
-GET /conformance/tests · /requirements · /coverage · /runs · /runs/{id} · /runs/{id}/html|junit|sarif|testreport;
+GET /conformance/tests · /requirements · /coverage · /runs · /runs/{id} · /runs/{id}/html|junit|sarif|testreport|xlsx ·
+/runs/{id}/compare/{other};
 POST /conformance/runs {"target", "roles", "tests"} · POST /conformance/verify {"certificate", "role"}; and what
 `gateway.members.routes` answers: certificates and their states, overrides, proposals, quality, presets.
 A target is a file `targets/<name>.yaml` in the data folder: no caller makes the gateway speak to an address of his own.
@@ -100,6 +101,10 @@ class ConformanceApi:
                 return _json({"runs": [_head(json.loads(path.read_bytes())) for path in self._runs()]})
             case ("GET", ["runs", id]):
                 return _json(self._run(id))
+            case ("GET", ["runs", id, "compare", other]):
+                from conformance.reports import compare
+
+                return _json(compare(self._run(id), self._run(other)))
             case ("GET", ["runs", id, form]):
                 return _rendered(self._run(id), form, request)
             case ("POST", ["runs"]):
@@ -110,8 +115,9 @@ class ConformanceApi:
             body = await _body(receive) if request.method == "POST" else {}
             answered = await self._members().answer(request, parts, body)
             if answered is not None:
-                return _json(answered[1], answered[0])
-        raise NotAllowed("HT-MSG-14", method=request.method, path=request.path[:80], allowed="GET, POST")
+                status, shown = answered
+                return (status, *shown) if isinstance(shown, tuple) else _json(shown, status)
+        raise NotAllowed("HT-CT-58", method=request.method, path=request.path[:80], allowed="GET, POST")
 
     async def _start(self, given: Json) -> Reply:
         name = given.get("target")
@@ -121,6 +127,13 @@ class ConformanceApi:
         if not path.is_file():
             raise NotFound("HT-CT-31", name=name)
         names = {key: given.get(key, []) for key in ("roles", "tests")}
+        if given.get("failed"):
+            # Only what did not pass in that run is played again; nothing left is an error, no empty pass.
+            earlier = self._run(str(given["failed"]))
+            again = [row["id"] for row in earlier["results"] if row["state"] not in ("pass", "attested")]
+            if not again:
+                raise InvalidInput("HT-CT-47", detail="failed")
+            names["tests"] = [*names["tests"], *again]
         for key, value in names.items():
             if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
                 raise InvalidInput("HT-CT-47", detail=key)
@@ -195,7 +208,30 @@ def _rendered(document: Json, form: str, request: Request) -> Reply:
             return 200, to_sarif(document, spoken).encode(), "application/sarif+json"
         case "testreport":
             return 200, encode(to_test_report(document, spoken)), "application/fhir+json; charset=utf-8"
+        case "xlsx":
+            return 200, _matrix(document), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     raise NotFound("HT-CT-46", id=form[:64])
+
+
+def _matrix(document: Json) -> bytes:
+    """Return the matrix requirement × member of one run; raises Unavailable without the extra `xlsx`."""
+    from datetime import date
+
+    from conformance.reports import from_document
+    from conformance.testing.requirements import load_register
+    from conformance.testing.verdict import verdicts
+
+    try:
+        from conformance.reports.matrix import to_xlsx
+
+        register, results = load_register(), from_document(document).results
+        today = date.fromisoformat(document["started"][:10])
+        rows = [
+            row for role in document["roles"] for row in verdicts(register, results, role=role, today=today)
+        ]
+        return to_xlsx(register, {document["target"]: rows})
+    except ModuleNotFoundError:
+        raise Unavailable("HT-CT-57", name="openpyxl") from None
 
 
 async def _body(receive: Receive) -> Json:

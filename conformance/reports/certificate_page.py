@@ -13,6 +13,10 @@ WORDS = {
            "Valid", "State", "Waivers",
            "The code holds the signed statement (JWS); verify it offline with the centre's public key: hutong conformance certificate --verify"),
 }  # fmt: skip
+STATES = {
+    "draft": "草稿", "testing": "测试中", "certified": "已认证", "conditional": "有条件认证", "suspended": "已暂停",
+    "revoked": "已撤销", "expired": "已过期",
+}  # fmt: skip
 # A QR code of version 40 with error correction L holds this many bytes.
 QR_BYTES = 2953
 
@@ -22,7 +26,7 @@ def to_certificate_html(certificate: Certificate, jws: str, language: Language =
     import segno
 
     title, *names, note = WORDS[language]
-    values = facts_of(certificate)
+    values = facts_of(certificate, language)
     content = jws if len(jws) <= QR_BYTES else f"sha256:{sha256(jws.encode()).hexdigest()}"
     code = segno.make(content, error="l", micro=False).svg_inline(scale=3, border=2)
     facts = "".join(
@@ -33,13 +37,14 @@ def to_certificate_html(certificate: Certificate, jws: str, language: Language =
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{escape(title)}</title><style>'
         '@page{size:A4;margin:18mm}body{font:14px/1.7 system-ui,"Noto Sans CJK SC",sans-serif;max-width:46rem;'
         "margin:2rem auto}th{text-align:left;padding-right:1.5rem;white-space:nowrap;vertical-align:top}"
-        f"td{{word-break:break-all}}</style></head><body><h1>{escape(title)}</h1><table>{facts}</table>"
+        f"td,small{{word-break:break-all;overflow-wrap:anywhere}}@media print{{body{{margin:0 auto}}}}</style></head><body><h1>{escape(title)}</h1><table>{facts}</table>"
         f"<p>{code}</p><p>{escape(note)}</p><p><small>{escape(jws)}</small></p></body></html>"
     )
 
 
-def facts_of(row: Certificate) -> list[str]:
+def facts_of(row: Certificate, language: Language) -> list[str]:
     """Return what stands on a certificate, in the order of WORDS."""
+    state = f"{STATES.get(row.state, row.state)} {row.state}" if language == "zh" else row.state
     waivers = ", ".join(f"{id} ≤ {until}" for id, until in row.waivers.items()) or "—"
     return [row.member, row.vendor, f"{row.product} {row.version}", ", ".join(row.roles), row.interface_version,
-            row.suite_hash, row.run, f"{row.issued} … {row.valid_to}", row.state, waivers]  # fmt: skip
+            row.suite_hash, row.run, f"{row.issued} … {row.valid_to}", state, waivers]  # fmt: skip

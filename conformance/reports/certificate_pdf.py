@@ -31,7 +31,7 @@ def to_certificate_pdf(certificate: Certificate, jws: str, language: Language = 
     page.setFont(FONT, 22)
     page.drawCentredString(width / 2, height - 90, title)
     at = height - 140
-    for name, value in zip(names, facts_of(certificate), strict=True):
+    for name, value in zip(names, facts_of(certificate, language), strict=True):
         page.setFont(FONT, 11)
         page.drawString(MARGIN, at, name)
         for line in simpleSplit(value, FONT, 11, width - 2 * MARGIN - 110)[:4]:

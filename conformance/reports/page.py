@@ -106,7 +106,7 @@ def _step(step: Json, language: Language) -> str:
     if evidence:
         shown = (
             f"<details><summary><small>{escape(evidence['method'])} {escape(evidence['url'])} → "
-            f"{evidence.get('status', '')} · sha256 {evidence['sha256'][:16]}</small></summary>"
+            f"{evidence.get('status') or ''} · sha256 {evidence['sha256'][:16]}</small></summary>"
             f"<pre>{escape(evidence['request'])}</pre><pre>{escape(evidence['response'])}</pre></details>"
         )
     return f"<div><small>{escape(step['kind'])}</small> {escape(step['name'])}{issues}{shown}</div>"

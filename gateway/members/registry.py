@@ -55,10 +55,14 @@ class Registry:
 
     def certificate(self, member: str) -> Certificate:
         """Return a member's certificate in any state; raises NotFound HT-CT-49."""
+        return open_certificate(self.statement(member), self._public())
+
+    def statement(self, member: str) -> str:
+        """Return the signed statement (JWS) of a member's certificate; raises NotFound HT-CT-49."""
         path = self._path(member)
         if not path.is_file():
             raise NotFound("HT-CT-49", member=member[:64])
-        return open_certificate(path.read_text("utf-8"), self._public())
+        return path.read_text("utf-8")
 
     def enter(self, given: Json, *, by: str) -> Certificate:
         """Begin with a member: a draft of its target file's facts; raises BusinessRule when there is one already."""

@@ -19,9 +19,13 @@ from gateway.members.registry import shown
 from gateway.members.sample import quality_of
 from gateway.rest.request import Request
 from terminology.fhirjson import Json
-from terminology.issues import BusinessRule, InvalidInput, NotAllowed, NotFound
+from terminology.issues import BusinessRule, InvalidInput, NotAllowed, NotFound, Unavailable
 
+Page = tuple[bytes, str]
 MAX_DAYS = 366
+
+
+FORMS = ("html", "pdf", "jws")
 
 
 class MemberRoutes:
@@ -30,8 +34,8 @@ class MemberRoutes:
     def __init__(self, nightly: Nightly) -> None:
         self.nightly, self.registry = nightly, nightly.registry
 
-    async def answer(self, request: Request, parts: list[str], body: Json) -> tuple[int, Json] | None:
-        """Return status and body, None for a path that is not ours."""
+    async def answer(self, request: Request, parts: list[str], body: Json) -> tuple[int, Json | Page] | None:
+        """Return status and JSON (or a page: bytes and media type), None for a path that is not ours."""
         today = self.nightly.clock().date()
         match (request.method, parts):
             case ("GET", ["certificates"]):
@@ -41,6 +45,8 @@ class MemberRoutes:
             case ("GET", ["certificates", member]):
                 history = [row for row in self.registry.ledger.rows() if row.get("member") == member]
                 return 200, shown(self.registry.certificate(member), today) | {"history": history}
+            case ("GET", ["certificates", member, form]) if form in FORMS:
+                return 200, self._page(member, form, request)
             case ("POST", ["certificates", member, "state"]):
                 by, reason, to = _text(body, "by"), _text(body, "reason"), _text(body, "to")
                 made = self.registry.move(member, to, by=by, reason=reason)
@@ -72,8 +78,23 @@ class MemberRoutes:
             case ("POST", ["nightly"]):
                 return 200, {"proposals": await self.nightly.run_once()}
         if parts and parts[0] in ("certificates", "overrides", "proposals", "quality", "presets", "nightly"):
-            raise NotAllowed("HT-MSG-14", method=request.method, path=request.path[:80], allowed="GET, POST")
+            raise NotAllowed("HT-CT-58", method=request.method, path=request.path[:80], allowed="GET, POST")
         return None
+
+    def _page(self, member: str, form: str, request: Request) -> Page:
+        from conformance.reports.certificate_page import to_certificate_html
+
+        found, jws = self.registry.certificate(member), self.registry.statement(member)
+        if form == "jws":
+            return jws.encode(), "application/jose"
+        if form == "html":
+            return to_certificate_html(found, jws, request.language).encode(), "text/html; charset=utf-8"
+        try:
+            from conformance.reports.certificate_pdf import to_certificate_pdf
+
+            return to_certificate_pdf(found, jws, request.language), "application/pdf"
+        except ModuleNotFoundError:
+            raise Unavailable("HT-CT-57", name="reportlab") from None
 
     async def _certify(self, body: Json) -> tuple[int, Json]:
         """A draft without a run, a certificate of one: {"target", "run"?, "by"}."""

@@ -67,7 +67,7 @@ class VendorApi(Part):
             if call is None:
                 raise NotFound("HT-MR-13", name=request.path[:80], allowed=", ".join(self._calls))
             if request.method != "POST":
-                raise NotAllowed("HT-MSG-14", method=request.method, path=request.path, allowed="POST")
+                raise NotAllowed("HT-CT-58", method=request.method, path=request.path, allowed="POST")
             raw = await read_body(request, receive, MAX_BODY)
             self._check_caller(request.headers, raw)
             body = _body(raw)

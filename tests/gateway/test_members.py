@@ -408,6 +408,14 @@ class TestRest:
         shown = self.call(tmp_path, clock, "GET", "certificates/H1")[1]
         assert [row["now"] for row in shown["history"]] == ["draft", "certified", "revoked"]
 
+    def test_a_certificate_as_page_pdf_and_statement(self, tmp_path: Path, clock: Clock) -> None:
+        certified(Registry(tmp_path / "certificates", clock=clock))
+        for form, start in (("html", b"<!doctype html>"), ("pdf", b"%PDF-"), ("jws", b"ey")):
+            status, (raw, media) = self.call(tmp_path, clock, "GET", f"certificates/H1/{form}")
+            assert status == 200
+            assert raw.startswith(start)
+            assert media
+
     def test_an_override_over_rest(self, tmp_path: Path, clock: Clock) -> None:
         status, row = self.call(
             tmp_path, clock, "POST", "overrides", {"member": "H1", "reason": "x", "by": "甲", "hours": 1}
