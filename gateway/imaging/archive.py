@@ -142,7 +142,6 @@ class Archive:
 
     def _file(self, path: Path, instance: Instance, origin: Origin, *, is_forced: bool) -> Filed:
         digest = digest_of(path, instance.start)
-        synced(path)
         filed = self._path(instance)
         with self.lock:
             known = self.connection.execute(
@@ -265,12 +264,19 @@ def synced(path: Path) -> None:
 
 
 def move(path: Path, target: Path) -> None:
-    """Give a synced file its place so that it survives a power cut there."""
-    if not target.parent.is_dir():
+    """Give a file its place so that it survives a power cut there.
+
+    Journaling file systems (ext4, xfs, btrfs) write a rename before or with the file that is synced after it, so one
+    wait is enough for bytes and name; only a new folder is waited for by itself.
+    """
+    is_new = not target.parent.is_dir()
+    if is_new:
         target.parent.mkdir(parents=True, exist_ok=True)
-        synced(target.parent.parent)
     path.replace(target)
-    synced(target.parent)
+    synced(target)
+    if is_new:
+        synced(target.parent)
+        synced(target.parent.parent)
 
 
 def no_space(error: OSError) -> Unavailable:

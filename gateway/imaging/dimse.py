@@ -5,7 +5,9 @@ is written to the disk while it comes in, and acknowledged when file and index a
 """
 
 import asyncio
+import contextlib
 import logging
+import socket
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -95,6 +97,8 @@ class Dimse:
         for uid in ("1.2.840.10008.1.1", "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3"):
             server.add_supported_context(uid, [EXPLICIT, IMPLICIT])
         handlers: Any = [
+            (evt.EVT_CONN_OPEN, promptly),
+            (evt.EVT_DATA_RECV, _acknowledge),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_N_CREATE, self._create),
@@ -219,6 +223,21 @@ def _comment(status: int, text: str) -> Any:
     answer.Status = status
     answer.ErrorComment = text.encode("ascii", "replace").decode()[:MAX_COMMENT].replace("\\", "/")
     return answer
+
+
+def promptly(event: Any) -> None:
+    """Send small answers at once: a C-STORE is a small command and a small answer, and TCP would wait 40 ms with each."""
+    link = getattr(event.assoc.dul.socket, "socket", None)
+    if link is not None:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _acknowledge(event: Any) -> None:
+    """Acknowledge what came at once: a device holds the data set back until TCP has acknowledged the command."""
+    link = getattr(event.assoc.dul.socket, "socket", None)
+    if link is not None and hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _title(event: Any) -> str:

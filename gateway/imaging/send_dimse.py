@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.imaging.destinations import Destination
+from gateway.imaging.dimse import promptly
 from gateway.imaging.forward import SECONDS, Outcome, Row
 from terminology.issues import Unavailable
 
@@ -65,7 +66,7 @@ def echo(host: str, port: int, *, called: str, title: str) -> bool:
 
 def _associate(destination: Destination, pairs: Sequence[tuple[str, str]], title: str) -> tuple[Any, Any]:
     try:
-        from pynetdicom import AE, _config
+        from pynetdicom import AE, _config, evt
     except ImportError:
         raise Unavailable("HT-DCM-07", package="pynetdicom") from None
     _config.STORE_SEND_CHUNKED_DATASET = True
@@ -74,5 +75,10 @@ def _associate(destination: Destination, pairs: Sequence[tuple[str, str]], title
     ae.connection_timeout = 10
     for sop_class, syntax in pairs:
         ae.add_requested_context(sop_class, syntax)
-    association = ae.associate(destination.host, destination.port, ae_title=destination.title)
+    association = ae.associate(
+        destination.host,
+        destination.port,
+        ae_title=destination.title,
+        evt_handlers=[(evt.EVT_CONN_OPEN, promptly)],
+    )
     return ae, association if association.is_established else None
