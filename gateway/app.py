@@ -223,6 +223,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "hutong_messages_parked", "Messages that wait for a person.", lambda: journal.count("parked")
     )
     post = _post(settings, stored, outgoing, maps, metrics)
+    metrics.gauge("hutong_dicom_open", "Open DICOM associations.", lambda: imaging.dimse.open)
     context = rest.Context(
         store=store,
         operations=Operations(ROWS),
@@ -254,7 +255,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "catalogues": Later(lambda: _catalogue_routes(office, store, calendar)),
         "codes": Later(lambda: _code_routes(office, published)),
         "imaging": Later(lambda: _imaging_routes(imaging)),
-        "dicomweb": Later(lambda: _dicomweb(imaging)),
+        "dicomweb": Later(lambda: _dicomweb(imaging, gate)),
         "api": Later(lambda: _vendor_routes(context, settings)),
     }
     polling = build_polling(settings, intake, journal, kinds, metrics)
@@ -568,10 +569,10 @@ def _imaging_routes(imaging: Imaging) -> Part:
     return ImagingRoutes(imaging)
 
 
-def _dicomweb(imaging: Imaging) -> Part:
+def _dicomweb(imaging: Imaging, gate: Gate | None) -> Part:
     from gateway.dicomweb.routes import Dicomweb
 
-    return Dicomweb(imaging)
+    return Dicomweb(imaging, gate=gate)
 
 
 def _health(started: float) -> Json:

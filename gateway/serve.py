@@ -79,7 +79,7 @@ async def _http(
     host, port = listener.getsockname()[:2]
     url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     if gateway.lock is not None:
-        gateway.lock.tell({"url": url, "mllp_port": gateway.mllp_port})
+        gateway.lock.tell({"url": url, "mllp_port": gateway.mllp_port, "dicom_port": gateway.dicom_port})
     log.info("gateway ready", extra={"url": url, "mllp_port": gateway.mllp_port})
     if not has_snapshots(gateway.settings):
         log.warning("no catalogues yet: hutong terms load --shipped loads those that come with Hutong")

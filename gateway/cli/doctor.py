@@ -90,6 +90,8 @@ def _checks(data: Path | None, config: Path | None) -> Iterator[Check]:
         yield _port("HTTP", settings.host, settings.port, "port")
         if settings.mllp:
             yield _port("MLLP", settings.host, settings.mllp_port, "mllp-port")
+        if settings.dicom:
+            yield _port("DICOM", settings.host, settings.dicom_port, "dicom-port")
     yield from _journal(settings)
     yield _catalogues(settings)
 

@@ -20,6 +20,8 @@ BORN = time.perf_counter()
 Host = Annotated[str | None, typer.Option(help=say("监听地址。", "Address to listen on."))]
 Port = Annotated[int | None, typer.Option(help=say("HTTP 端口，0 为任选。", "HTTP port, 0 for any."))]
 MllpPort = Annotated[int | None, typer.Option(help=say("MLLP 端口，0 为任选。", "MLLP port, 0 for any."))]
+Dicom = Annotated[bool, typer.Option("--dicom", help=say("开启 DICOM 接收。", "Open the DICOM port."))]
+DicomPort = Annotated[int | None, typer.Option(help=say("DICOM 端口，0 为任选。", "DICOM port, 0 for any."))]
 Data = Annotated[Path | None, typer.Option(help=say("数据目录。", "Data folder."))]
 Config = Annotated[Path | None, typer.Option(help=say("配置文件（TOML）。", "Settings file (TOML)."))]
 Insecure = Annotated[
@@ -33,6 +35,8 @@ def serve(
     host: Host = None,
     port: Port = None,
     mllp_port: MllpPort = None,
+    dicom: Dicom = False,
+    dicom_port: DicomPort = None,
     data: Data = None,
     config: Config = None,
     insecure: Insecure = False,
@@ -44,6 +48,8 @@ def serve(
         host=host,
         port=port,
         mllp_port=mllp_port,
+        dicom=dicom or None,
+        dicom_port=dicom_port,
         data=data,
         insecure=insecure or None,
     )
@@ -59,11 +65,12 @@ def serve(
                     "url": url,
                     "fhir": f"{url}/fhir",
                     "mllp_port": gateway.mllp_port,
+                    "dicom_port": gateway.dicom_port,
                     "ready_seconds": round(seconds, 3),
                 }
             )
         else:
-            print(_greeting(url, gateway.mllp_port, settings, seconds))
+            print(_greeting(url, gateway.mllp_port, gateway.dicom_port, settings, seconds))
         sys.stdout.flush()
         settle()
 
@@ -79,7 +86,9 @@ def run_loop(coroutine: Any) -> None:
         uvloop.run(coroutine)
 
 
-def _greeting(url: str, mllp_port: int | None, settings: Settings, seconds: float) -> str:
+def _greeting(
+    url: str, mllp_port: int | None, dicom_port: int | None, settings: Settings, seconds: float
+) -> str:
     lines = [
         styled("Hutong 互通", "bold") + say(f"  {seconds:.2f} 秒就绪", f"  ready in {seconds:.2f} s"),
         f"  FHIR      {url}/fhir",
@@ -87,6 +96,8 @@ def _greeting(url: str, mllp_port: int | None, settings: Settings, seconds: floa
     ]
     if mllp_port is not None:
         lines.append(f"  MLLP      {settings.host}:{mllp_port}")
+    if dicom_port is not None:
+        lines.append(f"  DICOM     {settings.dicom_ae_title}@{settings.host}:{dicom_port}")
     if not has_snapshots(settings):
         lines.append(
             say(

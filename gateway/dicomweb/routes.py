@@ -18,6 +18,7 @@ from terminology.fhirjson import encode
 from terminology.issues import FhirError, InvalidInput, Issue, NotAcceptable, NotAllowed, NotFound
 
 if TYPE_CHECKING:
+    from gateway.gate import Gate
     from gateway.imaging.imaging import Imaging
 
 log = logging.getLogger("gateway.dicomweb")
@@ -30,9 +31,9 @@ MOST_PICTURES = 200
 class Dicomweb(Part):
     """PS3.18 under one prefix; errors are OperationOutcomes in both languages."""
 
-    def __init__(self, imaging: "Imaging", *, prefix: str = "/dicomweb") -> None:
+    def __init__(self, imaging: "Imaging", *, prefix: str = "/dicomweb", gate: "Gate | None" = None) -> None:
         super().__init__(prefix)
-        self.imaging = imaging
+        self.imaging, self.gate = imaging, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -59,6 +60,8 @@ class Dicomweb(Part):
         parts = request.path.split("/") if request.path else []
         is_reading = request.method in ("GET", "HEAD")
         if request.method == "POST":
+            if self.gate is not None:
+                self.gate.check(request.headers.get(self.gate.header, ""), "dicom")
             match parts:
                 case ["studies"]:
                     return await store(self.imaging, request, receive, None, peer)

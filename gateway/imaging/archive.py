@@ -22,10 +22,11 @@ import msgspec
 
 from gateway.imaging.schema import connect
 from mappings.dicom import Instance, read_instance
-from mappings.dicom.read import require_uids
+from mappings.dicom.elements import Element, Span
+from mappings.dicom.read import head_of, require_uids
 from mappings.dicom.study import instance_row, series_row
 from terminology.fhirjson import Json
-from terminology.issues import MalformedMessage, Unavailable
+from terminology.issues import MalformedMessage, TooLarge, Unavailable
 
 CHUNK = 1024 * 1024
 # Objects of a study come in a row; what is known of it is written again at most this often while they come.
@@ -66,7 +67,7 @@ class Filed:
 class Archive:
     """Objects and index under one folder. All methods may be called from any thread.
 
-    `destinations`: names of the archives that get every new object; `notice`: told of every change of a study.
+    `limit`: bytes of one object; `destinations`: names of the archives that get every new object; `notice`: told of every change of a study.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class Archive:
         folder: Path,
         *,
         min_free_mib: int = 0,
+        limit: int = 1 << 40,
         destinations: Sequence[str] = (),
         notice: Callable[[], None] = lambda: None,
     ) -> None:
-        self.folder, self.min_free = folder, min_free_mib * 1024 * 1024
+        self.folder, self.min_free, self.limit = folder, min_free_mib * 1024 * 1024, limit
         self.destinations, self.notice = tuple(destinations), notice
         self.objects, self.inbox, self.aside = (folder / name for name in ("objects", "inbox", "aside"))
         for path in (self.objects, self.inbox, self.aside):
@@ -132,6 +134,9 @@ class Archive:
             self.require_space()
             if path.stat().st_dev != self.inbox.stat().st_dev:
                 path = Path(shutil.move(path, self.new_path()))
+            if path.stat().st_size > self.limit:
+                raise TooLarge("HT-DCM-06", what="bytes", limit=self.limit)
+            path = whole(path, self.new_path)
             with mapped(path) as instance:
                 require_uids(instance)
                 return self._file(path, instance, origin, is_forced=is_forced)
@@ -141,7 +146,7 @@ class Archive:
             path.unlink(missing_ok=True)
 
     def _file(self, path: Path, instance: Instance, origin: Origin, *, is_forced: bool) -> Filed:
-        digest = digest_of(path, instance.start)
+        digest = digest_of(instance)
         filed = self._path(instance)
         with self.lock:
             known = self.connection.execute(
@@ -244,14 +249,48 @@ def mapped(path: Path) -> Iterator[Instance]:
             yield read_instance(buffer)
 
 
-def digest_of(path: Path, start: int) -> bytes:
-    """Return the hash of the data set: the file meta information before it differs between the ways that lead here."""
-    found = blake2b(digest_size=16)
+def whole(path: Path, new_path: Callable[[], Path]) -> Path:
+    """Return a file with preamble and meta information: `path` itself, or a new file for a bare data set."""
     with path.open("rb") as file:
-        file.seek(start)
-        while chunk := file.read(CHUNK):
-            found.update(chunk)
+        file.seek(128)
+        if file.read(4) == b"DICM":
+            return path
+    with mapped(path) as instance:
+        require_uids(instance)
+        made = new_path()
+        with made.open("wb") as target, path.open("rb") as source:
+            target.write(head_of(instance))
+            source.seek(instance.start)
+            shutil.copyfileobj(source, target, CHUNK)
+    path.unlink()
+    return made
+
+
+def digest_of(instance: Instance) -> bytes:
+    """Return the hash of what an object says: tags and values, so that explicit and implicit VR, lengths given or not,
+    and the file meta information of another way make no difference."""
+    found = blake2b(digest_size=16)
+    _hash_into(found, instance.elements, instance.buffer)
     return found.digest()
+
+
+def _hash_into(found: Any, elements: Sequence[Element], buffer: Any) -> None:
+    for element in elements:
+        if not element.tag & 0xFFFF or element.tag >> 16 == 2:
+            continue
+        value = element.value
+        found.update(element.tag.to_bytes(4))
+        if isinstance(value, bytes):
+            found.update(len(value).to_bytes(8) + value)
+        elif isinstance(value, Span):
+            found.update(value.length.to_bytes(8))
+            for at in range(value.offset, value.offset + value.length, CHUNK):
+                found.update(buffer[at : min(at + CHUNK, value.offset + value.length)])
+        else:
+            for item in value:
+                found.update(b"item")
+                _hash_into(found, item, buffer)
+            found.update(b"end")
 
 
 def synced(path: Path) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -67,6 +68,11 @@ class Dimse:
     def port(self) -> int | None:
         return int(self._server.server_address[1]) if self._server is not None else None
 
+    @property
+    def open(self) -> int:
+        """How many associations are open."""
+        return len(self._server.active_associations) if self._server is not None else 0
+
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError when it is taken, Unavailable without pynetdicom."""
         self._loop = asyncio.get_running_loop()
@@ -98,7 +104,8 @@ class Dimse:
             server.add_supported_context(uid, [EXPLICIT, IMPLICIT])
         handlers: Any = [
             (evt.EVT_CONN_OPEN, promptly),
-            (evt.EVT_DATA_RECV, _acknowledge),
+            (evt.EVT_DATA_RECV, self._received),
+            (evt.EVT_CONN_CLOSE, _forget),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_N_CREATE, self._create),
@@ -110,6 +117,25 @@ class Dimse:
         """Have the event loop do something and wait for it; in the thread of an association."""
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(ANSWER_SECONDS)
+
+    def _received(self, event: Any) -> None:
+        """Acknowledge, and break off an object that outgrows its limit or the disk: the disk is not the sender's to fill."""
+        _acknowledge(event)
+        message = _receiving(event)
+        if message is None or message._data_set_file.closed:
+            return
+        archive = self._archive()
+        try:
+            if message._data_set_file.tell() > archive.limit:
+                raise TooLarge("HT-DCM-06", what="bytes", limit=archive.limit)
+            archive.require_space()
+        except (TooLarge, Unavailable) as error:
+            log.warning(
+                "DICOM association aborted",
+                extra={"peer": _peer(event), "detail": error.issues[0].text("en")},
+            )
+            # Aborting waits for the thread that we are in.
+            threading.Thread(target=event.assoc.abort, daemon=True).start()
 
     # C-STORE
 
@@ -230,6 +256,20 @@ def promptly(event: Any) -> None:
     link = getattr(event.assoc.dul.socket, "socket", None)
     if link is not None:
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _receiving(event: Any) -> Any:
+    """Return the message that an association is in the middle of, None between messages."""
+    message = getattr(event.assoc.dimse, "message", None)
+    return message if getattr(message, "_data_set_file", None) is not None else None
+
+
+def _forget(event: Any) -> None:
+    """What was half received when the connection ended was never acknowledged; it is sent again."""
+    message = _receiving(event)
+    if message is not None:
+        message._data_set_file.close()
+        Path(message._data_set_file.name).unlink(missing_ok=True)
 
 
 def _acknowledge(event: Any) -> None:

@@ -72,6 +72,7 @@ class Imaging:
         return Archive(
             self.folder,
             min_free_mib=self.settings.min_free_mib,
+            limit=self.settings.dicom_max_bytes,
             destinations=[row.name for row in self.destinations],
             notice=self._notice,
         )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.imaging")
 
 LOOK_SECONDS = 1.0
+ECG_BYTES = 64 * 1024 * 1024
 RETRY_MS = (5_000, 30_000, 120_000, 600_000)
 ORPHAN_LOOK_MS = 30_000
 
@@ -212,7 +213,7 @@ class Keeper:
             record = dict(instance.record)
             more = {name: study[name] for name in STUDY_LEVEL if name in study}
             result: Result = self.maps.run_dicom(instance, {**record, **more})
-            if not is_electrocardiogram(instance):
+            if not is_electrocardiogram(instance) or len(instance.buffer) > ECG_BYTES:
                 return result
             raw = bytes(instance.buffer)
         try:

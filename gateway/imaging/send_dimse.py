@@ -1,5 +1,6 @@
 """C-STORE to another archive, and C-ECHO (PS3.4 §B.3): files are sent as they lie, never decoded."""
 
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from gateway.imaging.forward import SECONDS, Outcome, Row
 from terminology.issues import Unavailable
 
 MOST_CONTEXTS = 120
+CONNECT_SECONDS = 10.0
 OUT_OF_RESOURCES = 0xA700
 
 
@@ -69,10 +71,15 @@ def _associate(destination: Destination, pairs: Sequence[tuple[str, str]], title
         from pynetdicom import AE, _config, evt
     except ImportError:
         raise Unavailable("HT-DCM-07", package="pynetdicom") from None
+    try:
+        # The library would tell the log of every attempt; a queue that waits makes many.
+        socket.create_connection((destination.host, destination.port), CONNECT_SECONDS).close()
+    except OSError:
+        return None, None
     _config.STORE_SEND_CHUNKED_DATASET = True
     ae = AE(ae_title=title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = SECONDS
-    ae.connection_timeout = 10
+    ae.connection_timeout = CONNECT_SECONDS
     for sop_class, syntax in pairs:
         ae.add_requested_context(sop_class, syntax)
     association = ae.associate(

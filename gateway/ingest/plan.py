@@ -8,6 +8,8 @@ instant of the message that wrote a resource is kept in its meta, so that the ne
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.imaging.accession import SYSTEM as ACCESSION_SYSTEM
+from gateway.imaging.accession import with_number
 from gateway.journal import Entry as Message
 from gateway.store.protocol import Delete, Put, Version
 from mappings.language.result import Entry, Result
@@ -65,6 +67,8 @@ def _plan_one(entry: Entry, version: Version | None, made: Plan, source: str) ->
     wanted = entry.applied_to(body)
     if body is not None and entry.rule.write in ("merge", "link", "unlink"):
         wanted = _with_known_identifiers(wanted, body)
+    elif body is not None and entry.type == "ServiceRequest":
+        wanted = _with_given_number(wanted, body)
     made.targets.append(entry.reference)
     if body is not None and _says_the_same(wanted, body):
         return
@@ -104,6 +108,14 @@ def _with_known_identifiers(wanted: Json, stored: Json) -> Json:
     systems = {row.get("system") for row in own}
     others = [row for row in known if row.get("system") not in systems]
     return {**wanted, "identifier": [*own, *others]} if others else wanted
+
+
+def _with_given_number(wanted: Json, stored: Json) -> Json:
+    """The accession number that the gateway gave an order stays with it: its sender doesn't know it."""
+    given = [row for row in stored.get("identifier", ()) if row.get("system") == ACCESSION_SYSTEM]
+    if not given or with_number(wanted) is wanted:
+        return wanted
+    return {**wanted, "identifier": [*wanted.get("identifier", ()), *given]}
 
 
 def _with_new_identifiers(stored: Json, entry: Entry) -> Json:

@@ -1,5 +1,6 @@
 """A Part 10 file as an Instance: who, which study, what kind, and everything that a map can read (PS3.10 §7)."""
 
+import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from terminology.fhirjson import Json
 from terminology.issues import MalformedMessage, TooLarge
 
 PREAMBLE = 128
+IMPLEMENTATION = "2.25.93457226571864907531862754963"
 META_LIMIT = 64 * 1024
 INFLATED_LIMIT = 128 * 1024 * 1024
 UID_LENGTH = 64
@@ -120,6 +122,27 @@ def require_uids(instance: Instance) -> None:
     ]
     if issues:
         raise MalformedMessage(issues)
+
+
+def head_of(instance: Instance) -> bytes:
+    """Return preamble and file meta information for a data set that came without them (PS3.10 §7.1)."""
+    pairs = (
+        (0x0001, b"OB", b"\0\1"),
+        (0x0002, b"UI", instance.sop_class.encode()),
+        (0x0003, b"UI", instance.uid.encode()),
+        (0x0010, b"UI", instance.transfer_syntax.encode()),
+        (0x0012, b"UI", IMPLEMENTATION.encode()),
+    )
+    rows = b"".join(_meta_element(number, vr, value) for number, vr, value in pairs)
+    length = struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(rows))
+    return b"\0" * PREAMBLE + b"DICM" + length + rows
+
+
+def _meta_element(number: int, vr: bytes, value: bytes) -> bytes:
+    value += b"\0" * (len(value) % 2)
+    if vr == b"OB":
+        return struct.pack("<HH2sHL", 0x0002, number, vr, 0, len(value)) + value
+    return struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
 
 
 def is_uid(text: str) -> bool:

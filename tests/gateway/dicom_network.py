@@ -1,6 +1,10 @@
 """A gateway with its DICOM port open, devices that speak to it (real pynetdicom associations), and HTTP beside it."""
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -141,3 +145,32 @@ async def put(gateway: Gateway, *bodies: Json) -> list[Json]:
             assert answer.status_code in (200, 201), answer.text
             found.append(answer.json())
         return found
+
+
+@contextmanager
+def live(folder: Path, **chosen: str) -> Iterator[str]:
+    """A gateway in a process of its own; gives its URL."""
+    environment = {**os.environ, **{f"HUTONG_{name.upper()}": value for name, value in chosen.items()}}
+    words = [
+        sys.executable,
+        "-m",
+        "gateway",
+        "serve",
+        "--port",
+        "0",
+        "--mllp-port",
+        "0",
+        "--data",
+        str(folder),
+        "--json",
+    ]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")["url"]
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()

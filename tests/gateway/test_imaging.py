@@ -1,10 +1,17 @@
 """The DICOM port: objects kept, studies as resources, orders matched, worklist and performed steps."""
 
 import asyncio
+import random
 from pathlib import Path
+from typing import Any
 
-from gateway.app import Gateway
+import pytest
+
+from gateway.app import Gateway, build
+from gateway.settings import Settings
+from terminology.issues import Unavailable
 from tests.gateway.dicom_network import (
+    CT,
     MPPS,
     PATIENT,
     VERIFY,
@@ -15,6 +22,7 @@ from tests.gateway.dicom_network import (
     order,
     put,
     query,
+    read,
     resources,
     send,
     wait_for,
@@ -465,3 +473,164 @@ class TestPerformedSteps:
                 assert await asyncio.to_thread(change) == 0x0112
 
         run(scenario())
+
+
+class TestHostile:
+    """What strangers and broken devices send: an answer each time, and the gateway goes on."""
+
+    def test_mutated_objects_over_both_ways(self, tmp_path: Path) -> None:
+        rng = random.Random(5)
+
+        def broken(number: int) -> bytes:
+            raw = bytearray(ct(uid=f"1.2.3.1.1.{number}", number=number))
+            for _ in range(rng.randint(1, 6)):
+                raw[rng.randrange(330, len(raw))] = rng.randrange(256)
+            return bytes(raw[: rng.randrange(340, len(raw))]) if number % 3 == 0 else bytes(raw)
+
+        async def scenario() -> None:
+            async with imaging(tmp_path / "g") as gateway, client(gateway) as http:
+                raws = [broken(number) for number in range(1, 61)]
+                for raw in raws[:30]:
+                    answer = await http.post(
+                        "/dicomweb/studies", content=raw, headers={"Content-Type": "application/dicom"}
+                    )
+                    assert answer.status_code in (200, 202, 409), answer.text
+                files = []
+                for number, raw in enumerate(raws[30:]):
+                    path = tmp_path / f"{number}.dcm"
+                    path.write_bytes(raw)
+                    files.append(path)
+
+                def speak() -> list[int]:
+                    from pynetdicom import _config
+
+                    _config.STORE_SEND_CHUNKED_DATASET = True
+                    with device(gateway.dicom_port, CT, syntax="1.2.840.10008.1.2.1") as association:
+                        return [association.send_c_store(path).Status for path in files]
+
+                statuses = await asyncio.to_thread(speak)
+                assert set(statuses) <= {0, 0xA900, 0xB000, 0xC000, 0xC002}
+                assert set(statuses) > {0}
+                assert [
+                    row.Status
+                    for row in await asyncio.to_thread(
+                        send, gateway.dicom_port, ct(uid="1.2.5", study="1.2.6", series="1.2.6.1")
+                    )
+                ] == [0]
+                assert list((tmp_path / "g" / "imaging" / "inbox").iterdir()) == []
+
+        run(scenario())
+
+    def test_an_association_that_breaks_off_leaves_nothing(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path, dicom_max_bytes=300_000) as gateway:
+
+                def speak() -> Any:
+                    with device(gateway.dicom_port, CT) as association:
+                        return association.send_c_store(read(ct(pixels=b"1" * 5_000_000)))
+
+                answer = await asyncio.to_thread(speak)
+                assert getattr(answer, "Status", None) in (None, 0xC000)
+                inbox = tmp_path / "imaging" / "inbox"
+
+                async def is_empty() -> bool:
+                    return not list(inbox.iterdir())
+
+                await wait_for(is_empty)
+                assert [row.Status for row in await asyncio.to_thread(send, gateway.dicom_port, ct())] == [0]
+
+        run(scenario())
+
+    def test_only_named_peers_may_call(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path, dicom_peers="CT01, MR01") as gateway:
+                assert [row.Status for row in await asyncio.to_thread(send, gateway.dicom_port, ct())] == [0]
+
+                def stranger() -> bool:
+                    from pynetdicom import AE
+
+                    ae = AE(ae_title="STRANGER")
+                    ae.add_requested_context(VERIFY)
+                    association = ae.associate("127.0.0.1", gateway.dicom_port, ae_title="HUTONG")
+                    try:
+                        return bool(association.is_established)
+                    finally:
+                        ae.shutdown()
+
+                assert not await asyncio.to_thread(stranger)
+
+        run(scenario())
+
+    def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path / "a") as gateway:
+                settings = Settings(
+                    data=tmp_path / "b",
+                    store="memory",
+                    mllp=False,
+                    dicom=True,
+                    dicom_port=gateway.dicom_port or 0,
+                )
+                second = await build(settings)
+                with pytest.raises(Unavailable) as found:
+                    await second.start()
+                await second.close()
+                assert "--dicom-port" in found.value.issues[0].fix("en")
+
+        run(scenario())
+
+
+def test_a_bare_data_set_becomes_a_whole_file(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with imaging(tmp_path) as gateway, client(gateway) as http:
+            raw = ct()
+            bare = raw[raw.index(b"\x08\x00\x05\x00CS") :]
+            assert (await http.post("/messages/dicom?wait=stored", content=bare)).status_code == 200
+            place = "/dicomweb/studies/1.2.3.1/series/1.2.3.1.1/instances/1.2.3.1.1.1"
+            whole = (await http.get(place, headers={"Accept": "application/dicom"})).content
+            assert whole[128:132] == b"DICM"
+            assert read(whole).PatientName == "Zhang^Sanfeng=张^三丰"
+            # The same data set with its head is the same object.
+            assert [row.Status for row in await asyncio.to_thread(send, gateway.dicom_port, raw)] == [0]
+
+    run(scenario())
+
+
+def test_an_order_that_is_sent_again_keeps_number_and_version(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with imaging(tmp_path) as gateway, client(gateway) as http:
+            for control in ("C1", "C2"):
+                lines = (
+                    f"MSH|^~\\&|HIS|H1|GW|X|20260315083012||ORM^O01|{control}|P|2.4||||||UNICODE UTF-8",
+                    "PID|1||P0001^^^H1||张^三丰||19850101|M",
+                    "ORC|NW|SQ1||||||||||D01^李建国",
+                    "OBR|1|SQ1||CT001^胸部CT平扫||||||||||||||||||||RAD",
+                )
+                answer = await http.post("/messages/hl7v2?wait=stored", content="\r".join(lines).encode())
+                assert answer.status_code == 200, answer.text
+            request = (await resources(gateway, "ServiceRequest"))[0]
+            assert [row["value"] for row in request["identifier"]][-1].startswith("HT")
+            assert request["meta"]["versionId"] == "1"
+
+    run(scenario())
+
+
+def test_an_ecg_brings_its_measurements(tmp_path: Path) -> None:
+    pytest.importorskip("ecgdatakit")
+
+    async def scenario() -> None:
+        async with imaging(tmp_path) as gateway, client(gateway) as http:
+            raw = next(path for path in (SAMPLES.parent / "ecg").glob("*.dcm")).read_bytes()
+            answer = await http.post(
+                "/dicomweb/studies", content=raw, headers={"Content-Type": "application/dicom"}
+            )
+            assert answer.status_code == 200
+            found = await study(gateway)
+            assert found["modality"][0]["code"] == "ECG"
+
+            async def look() -> bool:
+                return bool(await resources(gateway, "Observation"))
+
+            await wait_for(look)
+
+    run(scenario())
