@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 30.0
 PDU_BYTES = 128 * 1024
+SMALL_BYTES = 16 * 1024 * 1024
 MAX_COMMENT = 64
 
 # Statuses of PS3.4 table B.2-1, PS3.7 annex C.
@@ -125,10 +126,13 @@ class Dimse:
         if message is None or message._data_set_file.closed:
             return
         archive = self._archive()
+        size = message._data_set_file.tell()
         try:
-            if message._data_set_file.tell() > archive.limit:
+            if size > archive.limit:
                 raise TooLarge("HT-DCM-06", what="bytes", limit=archive.limit)
-            archive.require_space()
+            if size > SMALL_BYTES:
+                # A smaller one still finds room, and gets its status.
+                archive.require_space()
         except (TooLarge, Unavailable) as error:
             log.warning(
                 "DICOM association aborted",
