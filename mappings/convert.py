@@ -237,11 +237,13 @@ def find_by_columns(maps: ActiveMaps, format: str, columns: tuple[str, ...]) -> 
     A row is a row: a sheet's map also takes the same row as a JSON object.
     """
     given = set(columns)
-    best: tuple[int, Map] | None = None
+    best: tuple[tuple[int, int], Map] | None = None
     for map in maps.all("json", "table"):
         known = _known(map, columns)
-        if known >= min(3, len(given)) and known and (best is None or known > best[0]):
-            best = (known, map)
+        # Of equals the one that asks for less: a row with a person only is no follow-up visit.
+        score = (known, -len(map.source.reads) if isinstance(map.source, RowSource) else 0)
+        if known >= min(3, len(given)) and known and (best is None or score > best[0]):
+            best = (score, map)
     if best is None:
         names = ", ".join(map.name for map in maps.all("json", "table")) or "-"
         raise UnmappableMessage("HT-MAP-35", kind=f"{format}: {', '.join(columns)[:120]}", known=names)

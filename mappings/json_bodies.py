@@ -39,21 +39,22 @@ def read_body(tree: Any, maps: ActiveMaps, *, name: str = "") -> Body:
     if not candidates:
         raise MalformedMessage("HT-MAP-36", format="JSON", reason="neither an object nor a list of objects")
     known = [maps.get(name)] if name else maps.all("json", "table")
-    best: tuple[float, int, tuple[Json, ...], Map] | None = None
+    best: tuple[float, int, int, tuple[Json, ...], Map] | None = None
     for items in candidates:
         leaves = {path for path, _ in _leaves(items[0])}
         for map in known:
             count = _count(map, leaves)
             if name or (count and count >= min(3, len(leaves))):
-                # The most values; of equals the smaller part, which the map speaks of with fewer steps.
-                score = (float(count), -len(leaves), items, map)
-                if best is None or score[:2] > best[:2]:
+                # The most values; of equals the smaller part, which the map speaks of with fewer steps, then the map
+                # that asks for less.
+                score = (float(count), -len(leaves), -_asked(map), items, map)
+                if best is None or score[:3] > best[:3]:
                     best = score
     if best is None:
         names = ", ".join(map.name for map in known) or "-"
         shown = ", ".join(str(key) for key in candidates[0][0])[:120]
         raise UnmappableMessage("HT-MAP-35", kind=f"json: {shown}", known=names)
-    return Body(best[2], best[3])
+    return Body(best[3], best[4])
 
 
 def _candidates(tree: Any, depth: int) -> Iterable[tuple[Json, ...]]:
@@ -65,6 +66,11 @@ def _candidates(tree: Any, depth: int) -> Iterable[tuple[Json, ...]]:
                 yield from _candidates(tree[key], depth + 1)
     elif isinstance(tree, list) and tree and all(isinstance(item, dict) for item in tree[:MOST_ITEMS]):
         yield tuple(tree[:MOST_ITEMS])
+
+
+def _asked(map: Map) -> int:
+    """Return how many keys a map reads."""
+    return len(map.source.reads) if isinstance(map.source, RowSource) else 0
 
 
 def _count(map: Map, leaves: set[Path]) -> int:

@@ -11,12 +11,13 @@ from typing import Literal, NamedTuple
 from terminology.fhirjson import Json
 from terminology.issues import Issue
 
-Write = Literal["replace", "merge", "create", "status", "link", "unlink"]
+Write = Literal["replace", "merge", "create", "status", "link", "unlink", "gather"]
 """How an entry meets what is stored under its id.
 
 replace: it becomes the current version, unless it is stale (`Entry.is_stale`).
 merge:   its elements replace the stored ones of the same name, `cleared` elements are removed, all others stay.
 create:  written only when nothing is stored: a name on an order never overwrites the full record of a doctor.
+gather:  merge, and lists gain the rows that they lack: a report whose results come one by one.
 status:  only `status` and `statusReason` change; everything else of the stored resource stays.
 link:    merge, and its `link` rows are added to the stored ones: A40 retires a Patient, nothing is deleted.
 unlink:  merge, and its `link` rows are taken away from the stored ones: A37 says that two Patients are not the same.
@@ -121,6 +122,8 @@ class Entry:
             changed = {name: self.resource[name] for name in STATUS_ELEMENTS if name in self.resource}
             return {**stored, **changed}
         own = {name: value for name, value in self.resource.items() if name not in self.rule.only_new}
+        if self.rule.write == "gather":
+            own = {name: _gathered(stored.get(name), value) for name, value in own.items()}
         merged = {name: value for name, value in stored.items() if name not in self.cleared} | own
         if self.rule.write in ("link", "unlink"):
             merged = _without_link(merged)
@@ -134,6 +137,13 @@ class Entry:
             return [*known, *(row for row in own if row not in known)]
         gone = {row["other"].get("reference") for row in own}
         return [row for row in known if row["other"].get("reference") not in gone]
+
+
+def _gathered(known: object, more: object) -> object:
+    """Return a list with the rows of both, the stored ones first; anything else is the newer one."""
+    if not (isinstance(known, list) and isinstance(more, list)):
+        return more
+    return [*known, *(row for row in more if row not in known)]
 
 
 class Unmapped(NamedTuple):
