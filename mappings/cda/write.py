@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mappings.language.active import ActiveMaps
 
 MAP = "out-cda-document"
+TYPES = "urn:oid:2.16.156.10011.2.4"
 _ARC = "urn:oid:2.16.156.10011.1."
 # The national root of a number whose own system has no OID: documents know no other.
 _ROOTS = {
@@ -33,31 +34,33 @@ class _Plain:
 def write_document(
     focus: Json, around: Iterable[Json], maps: "ActiveMaps", *, envelope: Envelope, explain: bool = False
 ) -> Written:
-    """Return the document of a Composition, or of a report, referral, consultation, prescription or visit.
+    """Return the document of a Composition, or of a report, referral, consultation, prescription or visit; raises as
+    `as_document`, and InvalidInput (HT-MAP-26) for a resource that the map doesn't start from."""
+    map = maps.outbound(MAP)
+    return map.write(Focus(focus, around), envelope, maps.translator, sender=maps.sender, explain=explain)
+
+
+def as_document(focus: Focus) -> Focus:
+    """Return the Composition of a focus with what it refers to: what a map of `source: {shape: document}` starts from.
 
     Raises UnmappableMessage: the standards have no document for such a resource (HT-CDA-05), the Composition's type is
     none of theirs (HT-CDA-06), the patient is not among the resources (HT-CDA-07).
     """
-    others = list(around)
-    if focus.get("resourceType") != "Composition":
-        made = compose(focus, others)
+    composition, others = focus.resource, focus.resources[1:]
+    if composition.get("resourceType") != "Composition":
+        made = compose(composition, others)
         if made is None:
-            raise UnmappableMessage("HT-CDA-05", type=str(focus.get("resourceType")))
-        focus, others = made.composition, made.around
-    codings = (focus.get("type") or {}).get("coding", ())
-    code = next(
-        (row.get("code") for row in codings if row.get("system") == "urn:oid:2.16.156.10011.2.4"), None
-    )
+            raise UnmappableMessage("HT-CDA-05", type=str(composition.get("resourceType")))
+        composition, others = made.composition, made.around
+    codings = (composition.get("type") or {}).get("coding", ())
+    code = next((row.get("code") for row in codings if row.get("system") == TYPES), None)
     if code is None:
         shown = ", ".join(str(row.get("code")) for row in codings) or "-"
         raise UnmappableMessage("HT-CDA-06", source="Composition.type", type=shown[:80])
     others = [one for one in others if one.get("resourceType") != "Composition"]
     if not any(one.get("resourceType") == "Patient" for one in others):
         raise UnmappableMessage("HT-CDA-07", source="Composition.subject")
-    numbered = [_numbered(one, code) for one in others]
-    return maps.outbound(MAP).write(
-        Focus(focus, numbered), envelope, maps.translator, sender=maps.sender, explain=explain
-    )
+    return Focus(composition, [_numbered(one, str(code)) for one in others])
 
 
 def _numbered(resource: Json, code: str) -> Json:

@@ -151,7 +151,8 @@ class OutboundMap:
     ) -> Written:
         """Return the message about `focus`. `sender`: the receiver's zone and local names of systems.
 
-        Raises InvalidInput (HT-MAP-26) when the focus is of another type.
+        Raises InvalidInput (HT-MAP-26) when the focus is of another type; for a map of `shape: document` UnmappableMessage
+        (HT-CDA-05 … 07) when it makes no document.
         """
         if focus.resource.get("resourceType") not in self.focus:
             raise InvalidInput(
@@ -160,6 +161,10 @@ class OutboundMap:
                 type=str(focus.resource.get("resourceType") or "-"),
                 known=", ".join(self.focus),
             )
+        if "document" in self.document.source.get("shape", ()):
+            from mappings.cda.write import as_document
+
+            focus = as_document(focus)
         if self.target.options.get("encoding") and envelope.charset == "UTF-8":
             envelope = replace(envelope, charset=self.target.options["encoding"])
         focus.facts = envelope.facts()

@@ -197,7 +197,7 @@ class TestFromResourcesThatWereNoDocument:
 @pytest.mark.parametrize(
     ("rows", "code"),
     [
-        ([{"resourceType": "Device", "id": "1"}], "HT-CDA-05"),
+        ([REQUEST, PATIENT], "HT-CDA-05"),
         ([{"resourceType": "Composition", "type": {"text": "便条"}}, PATIENT], "HT-CDA-06"),
         ([{"resourceType": "Composition", "type": {"coding": [{"system": "urn:oid:2.16.156.10011.2.4", "code": "C0007"}]}}], "HT-CDA-07"),
     ],

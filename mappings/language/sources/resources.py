@@ -168,6 +168,9 @@ class ResourceSource:
         self.traced = traced
         self.count = 0
         self.focus = document.source.get("focus", ())
+        # `shape: document`: whatever the focus, paths start at the Composition that is made of it (mappings/cda/write.py).
+        is_document = "document" in document.source.get("shape", ())
+        self.start = ("Composition",) if is_document else tuple(self.focus)
         self.reads: set[str] = set()
         self.referrers: set[Back] = set()
         unknown = [type for type in self.focus if not is_resource(type)]
@@ -196,7 +199,7 @@ class ResourceSource:
         return ResourcePath(tuple(steps), from_root, "", text[start:at]), at
 
     def root(self) -> Level:
-        return Level((), None, "", _Scope("g0.resource", tuple(self.focus)))
+        return Level((), None, "", _Scope("g0.resource", self.start))
 
     def open(self, parent: Level, each: str) -> Level:
         found = self.read_path(each, 0)
