@@ -25,7 +25,7 @@ from gateway.workflow.machine import Machine, machines, state_of
 from gateway.workflow.needs import NEEDS, kind_of
 from gateway.workflow.packs import PackShelf
 from terminology.fhirjson import Json, decode_resource
-from terminology.issues import BusinessRule, Issue, Unavailable, VersionConflict
+from terminology.issues import BusinessRule, InvalidResource, Issue, Unavailable, VersionConflict
 
 ATTEMPTS = 24
 MOST_CHANGES = 64
@@ -131,7 +131,13 @@ class GuardedStore:
         while draft.waiting:
             if len(draft.changes) > len(commit.changes) + MOST_CHANGES:
                 raise Unavailable("HT-WF-31", count=len(draft.changes))
-            await self._judge_one(draft, draft.waiting.pop(0))
+            place = draft.waiting.pop(0)
+            try:
+                await self._judge_one(draft, place)
+            except (AttributeError, TypeError, KeyError, ValueError):
+                # Where validation is switched off anything may stand in an element; it is told as what it is.
+                _check_structure(commit)
+                raise
         provenance.record(draft)
         written = await self._store.commit(draft.completed())
         return written[: len(commit.changes)]
@@ -243,3 +249,18 @@ async def winner_of(store: Store, task: Json) -> Issue | None:
 async def _run(names: Sequence[str], move: Move) -> None:
     for name in names:
         await effect(name)(move)
+
+
+def _check_structure(commit: Commit) -> None:
+    """Raise InvalidResource for what is no FHIR resource; structure only, where something could not be read."""
+    from conformance.validation import validate
+
+    issues = [
+        issue
+        for change in commit.changes
+        if isinstance(change, Put)
+        for issue in validate(change.resource, level="structure")
+        if issue.severity in ("error", "fatal")
+    ]
+    if issues:
+        raise InvalidResource(issues) from None
