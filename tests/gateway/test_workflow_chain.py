@@ -1,5 +1,5 @@
 """The whole way on real sample data: a township's GBK order over MLLP, the centre's worklist, images and waveform of
-devices, the report (workflows W1, W2)."""
+devices, the signed report, and the ORU on the township's MLLP listener, in its charset (workflows W1, W2)."""
 
 import asyncio
 from io import BytesIO
@@ -9,6 +9,7 @@ from typing import Any
 from gateway.app import Gateway
 from terminology.fhirjson import Json
 from tests.gateway.dicom_network import ask, client, imaging, put, query, read, send, wait_for
+from tests.gateway.receivers import mllp_receiver
 from tests.gateway.running import Sender, msa, run
 
 DATA = Path(__file__).parent.parent / "data"
@@ -114,7 +115,8 @@ async def reported(centre: Centre, order: str, text: str) -> Json:
         )
     else:
         draft = {
-            "resourceType": "DiagnosticReport", "status": "preliminary", "code": {"text": "检查报告"},
+            "resourceType": "DiagnosticReport", "status": "preliminary",
+            "code": (await centre.read(reading["focus"]["reference"]))["code"],
             "basedOn": [reading["focus"]], "subject": reading["for"], "conclusion": text,
             "performer": [{"reference": "PractitionerRole/li"}],
         }  # fmt: skip
@@ -136,10 +138,48 @@ async def phases(centre: Centre, task: str) -> list[tuple[str, str]]:
     return list(dict.fromkeys(steps))
 
 
+def to_the_township(folder: Path, port: int) -> Path:
+    """A destination as docs/operations/destinations.md has it: the township's own listener, GBK."""
+    path = folder / "destinations.yaml"
+    path.write_text(
+        "destinations:\n"
+        f"  - {{name: 青山卫生院HIS, organization: {TOWN}, channel: mllp, address: '127.0.0.1:{port}', charset: GBK,\n"
+        f"     maps: {{report-final: out-hl7v2-results}}, sender: [HUTONG, XYLYGT], receiver: [HIS, {TOWN}]}}\n",
+        "utf-8",
+    )
+    return path
+
+
+def segments(raw: bytes) -> dict[str, list[list[str]]]:
+    """The fields of a message by segment."""
+    found: dict[str, list[list[str]]] = {}
+    for line in raw.decode("gbk").strip("\r").split("\r"):
+        fields = line.split("|")
+        found.setdefault(fields[0], []).append(fields)
+    return found
+
+
+def returned(found: dict[str, list[list[str]]], report: Json, accession: str) -> bytes:
+    """The ORU as the township must get it, byte for byte. Only MSH-7 and MSH-10 are taken from what came."""
+    sent, control = found["MSH"][0][6], found["MSH"][0][9]
+    issued = report["issued"].replace("-", "").replace("T", "").replace(":", "").partition("+")[0]
+    lines = [
+        f"MSH|^~\\&|HUTONG|XYLYGT|HIS|QSWSY|{sent}||ORU^R01^ORU_R01|{control}|P|2.4||||||GBK",
+        "PID|1||99999901^^^QSWSY^^青山卫生院~11523141^^^QSWSY||测试^一一||19280410|F|||某省某市某路6栋",
+        "ORC|RE|SQ1|||||||20260315083001|||D01^李建国^^^^^^^QSWSY|||||020101^全科||||全科^^020101^^^QSWSY^科室^^^020101",
+        f"OBR|1|SQ1||CT001^胸部CT平扫^L|S|||||||||||D01^李建国^^^^^^^QSWSY||{accession}||||{issued}||RAD|F|||||||&王丽",
+        f"OBX|1|TX|19005-8^诊断意见^LN||双肺未见异常||||||F|||{issued}",
+    ]
+    return "".join(f"{line}\r" for line in lines).encode("gbk")
+
+
 class TestImaging:
     def test_from_the_township_to_the_signed_report(self, tmp_path: Path) -> None:
         async def body() -> None:
-            async with imaging(tmp_path, mllp=True) as gateway:
+            async with (
+                mllp_receiver() as town,
+                imaging(tmp_path, mllp=True, destinations=to_the_township(tmp_path, town.port)) as gateway,
+            ):
                 await registered(gateway)
                 centre = Centre(gateway)
                 await ordered(gateway, order("SQ1", "CT001^胸部CT平扫", "RAD", second=1))
@@ -166,10 +206,9 @@ class TestImaging:
                     ("completed", "issued"),
                 ]
                 assert (await centre.read(task["focus"]["reference"]))["status"] == "completed"
-                told = [
-                    row for _, row in await gateway.store.outbox(limit=1000) if row.topic == "report-final"
-                ]
-                assert [row.payload["receivers"] for row in told] in ([], [[task["requester"]["reference"]]])
+                await town.wait(1)
+                [message] = town.taken
+                assert message == returned(segments(message), report, row.AccessionNumber)
 
         run(body())
 
@@ -177,7 +216,10 @@ class TestImaging:
 class TestEcg:
     def test_the_device_speaks_first_and_the_physician_signs(self, tmp_path: Path) -> None:
         async def body() -> None:
-            async with imaging(tmp_path, mllp=True) as gateway:
+            async with (
+                mllp_receiver() as town,
+                imaging(tmp_path, mllp=True, destinations=to_the_township(tmp_path, town.port)) as gateway,
+            ):
                 await registered(gateway)
                 centre = Centre(gateway)
                 await ordered(gateway, order("SQ2", "ECG01^常规心电图", "EC", second=2))
@@ -196,5 +238,45 @@ class TestEcg:
                 report = await reported(centre, task["for"]["reference"], "窦性心律,正常心电图")
                 assert (report["status"], report["conclusion"]) == ("final", "窦性心律,正常心电图")
                 assert (await centre.read(f"Task/{task['id']}"))["status"] == "completed"
+                await town.wait(1)
+                found = segments(town.taken[-1])
+                assert found["OBR"][0][2].startswith("SQ2")
+                assert found["OBR"][0][25] == "F"
+                assert any("窦性心律,正常心电图" in fields[5] for fields in found["OBX"])
+
+        run(body())
+
+
+class TestAReceiverThatIsDown:
+    def test_what_was_signed_meanwhile_arrives_once_and_in_order(self, tmp_path: Path) -> None:
+        """Its listener is down while two reports are signed and a correction follows; then it is there again."""
+
+        async def body() -> None:
+            async with mllp_receiver() as gone:
+                port = gone.port
+            async with imaging(tmp_path, mllp=True, destinations=to_the_township(tmp_path, port)) as gateway:
+                await registered(gateway)
+                centre = Centre(gateway)
+                for number in (1, 2):
+                    await ordered(gateway, order(f"SQ{number}", "CT001^胸部CT平扫", "RAD", second=number))
+                    [task] = await wait_for(
+                        lambda: centre.rows("Task/$worklist?code=fulfill&status=requested", **READER)
+                    )
+                    report = {
+                        "resourceType": "DiagnosticReport", "status": "preliminary", "code": {"text": "胸部CT"},
+                        "basedOn": [task["focus"]], "subject": task["for"], "conclusion": f"结论{number}",
+                    }  # fmt: skip
+                    made = await centre.post("DiagnosticReport", READER, report)
+                    await centre.post(f"DiagnosticReport/{made['id']}/$sign", AUDITOR)
+                await asyncio.sleep(0.5)
+                async with mllp_receiver(port=port) as town:
+                    await town.wait(2)
+                    await asyncio.sleep(0.3)
+                    texts = [message.decode("gbk") for message in town.taken]
+                    assert len(town.effects) == 2
+                    assert {number for number in (1, 2) for text in texts if f"结论{number}" in text} == {
+                        1,
+                        2,
+                    }
 
         run(body())
