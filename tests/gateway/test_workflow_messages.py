@@ -11,6 +11,7 @@ import pytest
 
 from gateway.app import Gateway, active_maps
 from gateway.settings import Settings
+from gateway.store.protocol import Commit, OutboxRow
 from terminology.fhirjson import Json
 from tests.gateway.running import run, running
 
@@ -23,6 +24,25 @@ class County:
     def __init__(self, gateway: Gateway, client: httpx.AsyncClient) -> None:
         self.gateway, self.client = gateway, client
         self.sent = 0
+        self.outbox: list[OutboxRow] = []
+        self._listen()
+
+    def _listen(self) -> None:
+        """Keep every row of the outbox: the deliveries take them away as soon as they are written."""
+        store: Any = self.gateway.store
+        while hasattr(store, "_store"):
+            store = store._store
+        write = store.commit
+
+        async def commit(commit: Commit) -> Any:
+            written = await write(commit)
+            self.outbox += commit.outbox
+            return written
+
+        store.commit = commit
+
+    def told(self, topic: str) -> list[OutboxRow]:
+        return [row for row in self.outbox if row.topic == topic]
 
     async def put(self, resource: Json, **headers: str) -> httpx.Response:
         return await self.client.put(
@@ -144,7 +164,7 @@ class TestOrders:
         task = await county.task()
         assert (task["status"], task["owner"]) == ("requested", {"reference": "Organization/imaging"})
         assert task["requester"]["reference"].startswith("Organization/")
-        [told] = [row for _, row in await county.gateway.store.outbox() if row.topic == "task-requested"]
+        [told] = county.told("task-requested")
         assert told.payload["receivers"] == ["Organization/imaging"]
 
     @in_county
@@ -297,7 +317,7 @@ class TestResults:
         states = [entry["resource"]["status"] for entry in reversed(history)]
         assert states == ["requested", "accepted", "in-progress", "completed"]
         assert (await county.the("ServiceRequest?identifier=R1"))["status"] == "completed"
-        told = [row for _, row in await county.gateway.store.outbox() if row.topic == "report-final"]
+        told = county.told("report-final")
         assert told[0].payload["receivers"] == [task["requester"]["reference"]]
 
     @in_county
@@ -320,7 +340,7 @@ class TestResults:
         await county.result("F")
         assert (await county.result("C", value="右肺结节"))["state"] == "stored"
         assert (await county.the("DiagnosticReport"))["status"] == "corrected"
-        told = [row for _, row in await county.gateway.store.outbox() if row.topic == "report-corrected"]
+        told = county.told("report-corrected")
         assert len(told) == 1
         task = await county.task()
         assert [row["owner"] for row in await county.rows("Task?code=acknowledge-correction")] == [
@@ -341,7 +361,7 @@ class TestResults:
         raw = oru("F", "R1", id="U9", second=9)
         for _ in range(3):
             await county.send(raw)
-        told = [row for _, row in await county.gateway.store.outbox() if row.topic == "report-final"]
+        told = county.told("report-final")
         assert len(told) == 1
         assert len((await county.task())["output"]) == 1
 
