@@ -106,11 +106,9 @@ class Fanout:
             one.name for one in wanting if "*" in one.organizations or not names.isdisjoint(one.organizations)
         ]
         focus = str(row.payload.get("focus", ""))
-        if row.topic in WRITTEN and chosen:
-            version = await read_focus(self._store, focus)
-            if version is None:
-                return []
-            focus = f"{version.type}/{version.id}/_history/{version.version}"
+        if row.topic in WRITTEN and await read_focus(self._store, focus, is_exact=True) is None:
+            # A write that changed nothing made no version.
+            return []
         told = [(name, focus) for name in chosen] + list(await self._subscriptions(row))
         if row.topic in WRITTEN:
             told = [one for one in told if not self._ledger.has_focus(*one)]

@@ -49,12 +49,15 @@ async def gather(store: Store, reference: str, *, referrers: Iterable[Back] = ()
     return Focus(focus, [one for one in found.values() if one is not focus])
 
 
-async def read_focus(store: Store, reference: str) -> Version | None:
-    """Return the version that a reference names, the current one when it names none."""
+async def read_focus(store: Store, reference: str, *, is_exact: bool = False) -> Version | None:
+    """Return the version that a reference names, the current one when it names none.
+
+    A version that isn't there (a write that changed nothing made none) gives the current one, or None when `is_exact`.
+    """
     parts = reference.split("/")
     if len(parts) == 4 and parts[2] == "_history" and parts[3].isdigit():
         found = await store.vread(parts[0], parts[1], int(parts[3]))
-        if found is not None:
+        if found is not None or is_exact:
             return found
     return await store.read(parts[0], parts[1]) if len(parts) >= 2 else None
 

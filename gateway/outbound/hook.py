@@ -136,9 +136,9 @@ def _filters(resource: Json) -> list[str]:
 
 
 def _criterion(type: str, text: str, parameters: Parameters, issues: list[Issue]) -> Criterion | None:
-    head, mark, query = text.partition("?")
-    if not type:
-        type, query = (head, query) if mark else ("", text)
+    query = text
+    if not type and "?" in text:
+        type, _, query = text.partition("?")
     pairs = [
         (name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in _SHAPING
     ]

@@ -23,6 +23,7 @@ log = logging.getLogger("gateway.outbound")
 LOOK_SECONDS = 30.0
 # What a store that is out of reach costs: the lane waits, nothing is parked.
 STORE_SECONDS = 2.0
+CLOSE_SECONDS = 5.0
 
 
 class NothingToSay(Exception):
@@ -69,6 +70,7 @@ class Lane:
         self._holds_until = standing.next_attempt if standing is not None and self.is_down else 0
         self.is_paused = is_paused
         self._outcomes = outcomes or Counter("", "", ("destination", "outcome"))
+        self._is_closing = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -81,14 +83,18 @@ class Lane:
         self._wake.set()
 
     async def close(self) -> None:
+        """Let what is under way end, so that it needn't be sent again; a receiver that takes too long is left."""
+        self._is_closing = True
+        self._wake.set()
         if self._task is not None:
+            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
             self._task.cancel()
             await asyncio.wait([self._task])
         for sender in self.senders:
             await sender.close()
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_closing:
             self._wake.clear()
             try:
                 did_something = not self.is_paused and await self._turn()
@@ -101,7 +107,7 @@ class Lane:
                 log.exception("deliveries wait", extra={"destination": self.name})
                 await asyncio.sleep(STORE_SECONDS)
                 continue
-            if did_something:
+            if did_something or self._is_closing:
                 continue
             try:
                 async with asyncio.timeout(self._pause()):

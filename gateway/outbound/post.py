@@ -100,8 +100,7 @@ class Post:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.fanout.close()
-        for lane in list(self.lanes.values()):
-            await lane.close()
+        await asyncio.gather(*(lane.close() for lane in self.lanes.values()))
         await self.subscriptions.close()
         self.ledger.close()
 

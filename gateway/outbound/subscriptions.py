@@ -82,8 +82,7 @@ class Subscriptions:
             task.cancel()
         if running:
             await asyncio.wait(running)
-        for lane in list(self.lanes.values()):
-            await lane.close()
+        await asyncio.gather(*(lane.close() for lane in self.lanes.values()))
 
     # What the watched store asks
 

@@ -1,12 +1,13 @@
 """The store that tells the way out of each commit, and adds to its outbox what subscriptions to resources ask for."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from gateway.store.protocol import Commit, Delete, OutboxRow, Put, Store, Version
+from gateway.store.protocol import Commit, OutboxRow, Put, Store, Version
 from terminology.fhirjson import Json
+from terminology.issues import VersionConflict
 
 # The topic of a row that only says "this resource was written": for subscriptions with search criteria.
 CHANGED = "resource-changed"
@@ -18,6 +19,7 @@ REGISTER = {
 }
 WRITTEN = frozenset((CHANGED, *REGISTER.values()))
 """Topics of rows that the watch adds: the same version is told once."""
+ATTEMPTS = 50
 
 
 class Watcher(Protocol):
@@ -49,13 +51,46 @@ class WatchedStore:
             else change
             for change in commit.changes
         ]
-        rows = [row for change in changes for row in self._rows(watcher, change)]
-        full = replace(commit, changes=changes, outbox=[*commit.outbox, *rows]) if rows else commit
-        if full is commit and changes != list(commit.changes):
-            full = replace(commit, changes=changes)
-        written = await self._store.commit(full)
+        told = {
+            number: topics
+            for number, change in enumerate(changes)
+            if isinstance(change, Put) and (topics := watcher.topics(change.resource))
+        }
+        full = replace(commit, changes=changes) if changes != list(commit.changes) else commit
+        written = await (self._commit_told(full, told) if told else self._store.commit(full))
         watcher.written(full)
         return written
+
+    async def _commit_told(
+        self, commit: Commit, told: Mapping[int, Sequence[str]]
+    ) -> Sequence[Version | None]:
+        """Write with a row for each version that others hear of: every version is told, so each is expected."""
+        loose = [number for number in told if commit.changes[number].expected is None]
+        for attempt in range(ATTEMPTS):
+            changes = list(commit.changes)
+            for number in loose:
+                changes[number] = await self._expecting(cast(Put, changes[number]))
+            rows = [
+                row
+                for number, topics in told.items()
+                for row in self._rows(cast(Put, changes[number]), topics)
+            ]
+            try:
+                return await self._store.commit(
+                    replace(commit, changes=changes, outbox=[*commit.outbox, *rows])
+                )
+            except VersionConflict:
+                again = [await self._expecting(cast(Put, commit.changes[number])) for number in loose]
+                was_ours = any(
+                    new.expected != changes[number].expected for new, number in zip(again, loose, strict=True)
+                )
+                if not was_ours or attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _expecting(self, change: Put) -> Put:
+        version = await self._store.read(change.resource["resourceType"], change.resource["id"])
+        return replace(change, expected=version.version if version is not None else 0)
 
     def history(
         self,
@@ -67,16 +102,11 @@ class WatchedStore:
     ) -> AsyncIterator[Version]:
         return self._store.history(type, id, since=since, until=until)
 
-    def _rows(self, watcher: Watcher, change: Put | Delete) -> list[OutboxRow]:
-        topics = watcher.topics(change.resource) if isinstance(change, Put) else ()
-        if not topics:
-            return []
-        assert isinstance(change, Put)
+    def _rows(self, change: Put, topics: Sequence[str]) -> list[OutboxRow]:
         resource = change.resource
         reference = f"{resource['resourceType']}/{resource['id']}"
-        # The version is known here only when the writer expects one; else the fan-out reads the newest.
-        focus = reference if change.expected is None else f"{reference}/_history/{change.expected + 1}"
         subject = resource.get("subject") or resource.get("patient") or {}
         key = str(subject.get("reference") or reference) if isinstance(subject, dict) else reference
+        focus = f"{reference}/_history/{(change.expected or 0) + 1}"
         payload = {"focus": focus, "at": self._now().isoformat(timespec="milliseconds")}
         return [OutboxRow(topic, key, payload) for topic in topics]
