@@ -147,6 +147,7 @@ class ConformanceApi:
         import yaml
 
         from conformance.reports import to_document
+        from conformance.reports.mask import Policy
         from conformance.testing.ports import open_target
         from conformance.testing.preset import presets, with_preset
         from conformance.testing.run import run_tests
@@ -158,9 +159,10 @@ class ConformanceApi:
             target = open_target(given, path.parent, counterpart=Sandbox)
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             raise InvalidInput("HT-CT-34", name=path.name, detail=str(error)[:200]) from None
+        masking: Policy = "strict" if given.get("masking") == "strict" else "standard"
         try:
             tests = select(load_suites(), roles=roles or target.roles, ids=ids)
-            document = to_document(run_tests(tests, target, now=self.clock()))
+            document = to_document(run_tests(tests, target, now=self.clock()), masking=masking)
         finally:
             target.close()
         folder = self.folder / "conformance-runs"

@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
-from conformance.reports.mask import SECRET_HEADERS, mask
+from conformance.reports.mask import SECRET_HEADERS, Policy, mask, shown
 from conformance.testing.client import Exchange
 from conformance.testing.result import STATES, Result, Run, Step
 from terminology.fhirjson import Json
@@ -13,12 +13,12 @@ from terminology.issues import Issue
 SHOWN_BYTES = 8 * 1024
 
 
-def to_document(run: Run) -> Json:
+def to_document(run: Run, *, masking: Policy = "standard") -> Json:
     """Return the run as JSON. The evidence is masked, and chained: each hash covers the one before."""
     chain = ""
     results = []
     for result in run.results:
-        row, chain = _result(result, chain)
+        row, chain = _result(result, chain, masking)
         results.append(row)
     return {
         "format": "hutong-run/1",
@@ -69,7 +69,7 @@ def told(issue: Issue) -> Json:
     }
 
 
-def _result(result: Result, chain: str) -> tuple[Json, str]:
+def _result(result: Result, chain: str, masking: Policy) -> tuple[Json, str]:
     steps = []
     for step in result.steps:
         row: dict[str, Any] = {"kind": step.kind, "name": mask(step.name), "state": step.state}
@@ -78,7 +78,7 @@ def _result(result: Result, chain: str) -> tuple[Json, str]:
         if step.issues:
             row["issues"] = [told(issue) for issue in step.issues]
         if step.exchange is not None:
-            row["evidence"], chain = _evidence(step.exchange, chain)
+            row["evidence"], chain = _evidence(step.exchange, chain, masking)
         steps.append(row)
     told_row = {
         "id": result.id,
@@ -94,15 +94,15 @@ def _result(result: Result, chain: str) -> tuple[Json, str]:
     return told_row, chain
 
 
-def _evidence(exchange: Exchange, chain: str) -> tuple[Json, str]:
+def _evidence(exchange: Exchange, chain: str, masking: Policy) -> tuple[Json, str]:
     call, answer = exchange.call, exchange.answer
     body = answer.body if answer is not None else b""
     digest = sha256(chain.encode() + call.url.encode() + call.body + body).hexdigest()
     row: Json = {
         "method": call.method,
         "url": mask(call.url),
-        "request": _shown(call.body),
-        "response": _shown(body),
+        "request": shown(call.body, SHOWN_BYTES, masking),
+        "response": shown(body, SHOWN_BYTES, masking),
         "sha256": digest,
     }
     if answer is not None:
@@ -111,7 +111,3 @@ def _evidence(exchange: Exchange, chain: str) -> tuple[Json, str]:
             name: "***" if name in SECRET_HEADERS else mask(value) for name, value in answer.headers.items()
         }
     return row, digest
-
-
-def _shown(body: bytes) -> str:
-    return mask(body[:SHOWN_BYTES].decode("utf-8", "replace"))

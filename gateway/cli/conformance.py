@@ -10,6 +10,7 @@ import typer
 
 from conformance.reports import compare as compare_runs
 from conformance.reports import from_document, to_document
+from conformance.reports.mask import POLICIES, Policy
 from conformance.testing.requirements import coverage as covered
 from conformance.testing.requirements import load_register
 from conformance.testing.result import Result, Run, Step
@@ -94,7 +95,7 @@ def run(
             found = run_tests(tests, port, now=now, language=language(), tell=None if as_json else _tell)
     finally:
         port.close()
-    document = to_document(found)
+    document = to_document(found, masking=masking_of(given))
     document["target_file"] = {name: given.get(name) for name in ("member", "vendor", "product", "version")}
     if out is not None:
         _write(document, out)
@@ -329,6 +330,14 @@ def _tell(result: Result) -> None:
 
 def _tests(suites: list[Path] | None) -> tuple[Any, ...]:
     return (*load_suites(), *load_tests(suites)) if suites else load_suites()
+
+
+def masking_of(given: Json) -> Policy:
+    """Return how a target file wants evidence shown; raises InvalidInput HT-CT-34 for an unknown policy."""
+    found = given.get("masking", "standard")
+    if found not in POLICIES:
+        raise InvalidInput("HT-CT-34", name="masking", detail=" | ".join(POLICIES))
+    return "strict" if found == "strict" else "standard"
 
 
 def load_target(path: Path) -> Json:

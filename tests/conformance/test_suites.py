@@ -1,7 +1,9 @@
 """The suites, the register, and what they catch in the reference member."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,6 +16,7 @@ from conformance.reports.mask import mask
 from conformance.reports.matrix import to_xlsx
 from conformance.reports.page import to_html
 from conformance.testing import Call, Unreachable
+from conformance.testing.listener import MllpLine
 from conformance.testing.requirements import coverage, load_register
 from conformance.testing.run import run_tests
 from conformance.testing.target import Target
@@ -155,6 +158,42 @@ class TestBadInput:
             server.server_close()
 
 
+class TestBadReceivers:
+    """A receiver of HL7 v2 that hangs, talks nonsense or never stops."""
+
+    @pytest.mark.parametrize("kind", ["hangs", "garbage", "endless", "closes"])
+    def test_it_is_bounded_and_not_evaluated(self, kind: str) -> None:
+        server = socket.create_server(("127.0.0.1", 0))
+        stop = threading.Event()
+
+        def serve() -> None:
+            line, _ = server.accept()
+            with line:
+                line.recv(4096)
+                try:
+                    if kind == "garbage":
+                        line.sendall(b"\x00\xff" * 1000)
+                    while kind == "endless" and not stop.is_set():
+                        line.sendall(b"x" * 65536)
+                except OSError:
+                    return
+                if kind in ("hangs", "garbage"):
+                    stop.wait(5)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        started = time.monotonic()
+        line = MllpLine("127.0.0.1", server.getsockname()[1], seconds=0.5)
+        [test] = select(load_suites(), ids=["RR-ACCEPT"])
+        run = run_tests([test], Target("x", (), line=line), now=NOW)
+        stop.set()
+        thread.join(5)
+        server.close()
+        assert time.monotonic() - started < 4
+        assert run.results[0].state == "fail"
+        assert run.results[0].issues[0].code == "HT-CT-19"
+
+
 class TestReports:
     run = examine("lis", next(row for row in faults() if row.role == "lis" and "OBX-6 = ''" in row.name))
     document = json.loads(json.dumps(to_document(run)))
@@ -179,6 +218,36 @@ class TestReports:
         found = compare(clean, self.document)
         assert [row["id"] for row in found["worse"]] == ["LI-OBX-6"]
         assert compare(self.document, clean)["better"][0]["id"] == "LI-OBX-6"
+
+    @pytest.mark.parametrize(
+        ("text", "hidden"),
+        [
+            ("PID|1||P1||王^芳||19800229|F|||济南市历下区1号||053188888888", ("王", "济南", "053188888888")),
+            ("MSH|^~\\&|A\rNK1|1|王^强|FTH|济南市|053188888888\rOBX|1|NM|K||4.1", ("王", "济南")),
+            ('<Patient xmlns="http://hl7.org/fhir"><name><family value="王"/></name></Patient>', ("王",)),
+            (
+                "<patient><name>张三丰</name><addr><streetAddressLine>济南</streetAddressLine></addr></patient>",
+                ("张三丰", "济南"),
+            ),
+            ('<name><item><part value="张三丰"/></item></name>', ("张三丰",)),
+            ('{"patientName": "张三丰", "idCardNo": "11010519491231002X"}', ("张三丰", "19491231")),
+            ("POST https://x/token?client_secret=abc&sign=def", ("abc", "def")),
+            ('{"refresh_token": "abc", "password":"def"}', ("abc", "def")),
+        ],
+    )
+    def test_what_names_a_person_or_opens_a_door_is_hidden(self, text: str, hidden: tuple[str, ...]) -> None:
+        told = mask(text)
+        assert not [word for word in hidden if word in told]
+
+    def test_results_stay_readable(self) -> None:
+        assert "OBX|1|NM|2823-3^钾^LN||4.1|mmol/L" in mask(
+            "PID|1||P1||王^芳\rOBX|1|NM|2823-3^钾^LN||4.1|mmol/L"
+        )
+
+    def test_a_strict_policy_shows_no_content(self) -> None:
+        text = json.dumps(to_document(self.run, masking="strict"), ensure_ascii=False)
+        assert "葡萄糖" not in text
+        assert "sha256" in text
 
     def test_patients_and_secrets_are_masked(self) -> None:
         text = json.dumps(self.document, ensure_ascii=False)
