@@ -32,6 +32,7 @@ from gateway.ingest.hl7v3 import Hl7v3, Remind, Rhin
 from gateway.ingest.intake import Ask, Intake
 from gateway.ingest.json_body import JsonBody
 from gateway.ingest.kind import Kind
+from gateway.ingest.late_order import LateOrders
 from gateway.ingest.process import Check, Processor, Retry
 from gateway.ingest.sample import adopted
 from gateway.ingest.table import Table
@@ -95,6 +96,7 @@ class Gateway:
     post: Post
     ports: Sequence[Port] = ()
     polling: "Polling | None" = None
+    late: LateOrders | None = None
     mllp_port: int | None = None
     dicom_port: int | None = None
     upkeep: "asyncio.Task[None] | None" = None
@@ -141,6 +143,8 @@ class Gateway:
         if self.mllp is not None:
             await self.mllp.stop(seconds=DRAIN_SECONDS)
         await self.imaging.close()
+        if self.late is not None:
+            await self.late.close()
         await self.intake.close()
         await self.recognition.stop()
         for task in (self.upkeep, self.days, self.nights):
@@ -179,13 +183,14 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     outgoing = WatchedStore(stored, now=lambda: datetime.now(settings.zone))
     guarded, desk = _workflow(settings, outgoing)
     watched = RecognitionStore(NoticingStore(guarded, library.notice))
-    # Orders get their accession number on the one write path, before anybody is told of them.
-    store = cast(Store, NumberingStore(watched))
     journal = Journal(
         settings.data,
         control_id_reuse_hours=settings.control_id_reuse_hours,
         min_free_mib=settings.min_free_mib,
     )
+    late = LateOrders(journal)
+    # Orders get their accession number on the one write path, before anybody is told of them.
+    store = cast(Store, NoticingStore(cast(Store, NumberingStore(watched)), late.arrived))
     gate = build_gate(settings)
 
     async def remind(xml: bytes, transaction: str) -> bytes:
@@ -204,11 +209,12 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         check=resource_check(settings),
         complete={"astm": adopted, "hl7v3": moved, "rhin": moved},
         senders=desk.senders if desk is not None else None,
+        late=late,
     )
     imaging = Imaging(settings, store, maps, processor)
     kinds["dicom"] = Dicom(cast("ActiveMaps", maps), file=imaging.file_message)
     questions = {"hl7v2": _questions(settings, store, maps, gate)}
-    intake = imaging.intake = Intake(
+    intake = imaging.intake = late.intake = Intake(
         kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes, questions=questions
     )
     mllp = _mllp(settings, intake, kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
@@ -269,6 +275,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         calendar=calendar,
         ports=(*_ports(settings, intake, store, metrics), *([polling] if polling is not None else ())) if with_mllp else (),
         polling=polling,
+        late=late,
         post=post,
     )  # fmt: skip
 

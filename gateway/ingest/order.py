@@ -5,7 +5,7 @@ Devices know an order by a number only (accession, order number). A map writes i
 that number and its patient is not somebody else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from gateway.ingest.lookup import Key, Lookup
@@ -56,6 +56,11 @@ async def ordered(result: Result, stored: dict[Key, Version], lookup: Lookup) ->
         found[number] = order
     linked = replace(result, entries=[_linked(entry, found) for entry in result.entries])
     return (linked.rename(renamed) if renamed else linked), issues
+
+
+def unlinked_numbers(issues: Sequence[Issue]) -> list[str]:
+    """Return the numbers of orders that were not there (HT-ECG-12)."""
+    return [str(issue.values["number"]) for issue in issues if issue.code == "HT-ECG-12"]
 
 
 async def _order(number: str, lookup: Lookup) -> Json | None:

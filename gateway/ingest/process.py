@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.ingest.kind import Kind
 from gateway.ingest.lookup import Lookup
-from gateway.ingest.order import ordered
+from gateway.ingest.order import ordered, unlinked_numbers
 from gateway.ingest.patient import matched
 from gateway.ingest.plan import Key, Plan, message_source, plan
 from gateway.ingest.provenance import provenance, provenance_id
@@ -27,6 +27,7 @@ from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidResource, Issue, Unavailable, VersionConflict
 
 if TYPE_CHECKING:
+    from gateway.ingest.late_order import LateOrders
     from gateway.workflow.sender import Senders
 
 log = logging.getLogger("gateway.ingest")
@@ -68,8 +69,9 @@ class Processor:
         check: Check | None = None,
         complete: Mapping[str, Complete] = MappingProxyType({}),
         senders: "Senders | None" = None,
+        late: "LateOrders | None" = None,
     ) -> None:
-        self.senders = senders
+        self.senders, self.late = senders, late
         self.kinds, self.store, self.lookup = kinds, store, Lookup(store)
         self.metrics, self.retry, self.zone, self.check = metrics, retry, zone, check
         self.complete = complete
@@ -87,6 +89,8 @@ class Processor:
             if entry.kind in self.complete:
                 result = await self.complete[entry.kind](result, self.store)
             made, written = await self.commit(entry, result)
+            if self.late is not None and made.issues:
+                await self.late.wait(entry.id, unlinked_numbers(made.issues))
             done = Done(entry.id, "stored", _detail(result, made, written), _codes(result))
             for version in written:
                 self.metrics.resources.add(version.type)

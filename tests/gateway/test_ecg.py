@@ -1,5 +1,6 @@
 """An ECG from the device's file to the drawing: kinds, quality gate, order matching, $ecg-waveform, $ecg-svg."""
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -211,9 +212,16 @@ class TestOrders:
                 assert [row["code"] for row in (await client.get("/messages/1")).json()["issues"]] == [
                     "HT-ECG-12"
                 ]
+                # Its order comes later: the record finds it by itself.
                 await put(client, PATIENT, ENCOUNTER, ORDER)
-                await client.post("/messages/1/replay")
-                assert (await only(client, "Observation"))["basedOn"][0]["reference"] == "ServiceRequest/r1"
+                for _ in range(200):
+                    observation = await only(client, "Observation")
+                    if "reference" in observation["basedOn"][0]:
+                        break
+                    await asyncio.sleep(0.02)
+                assert observation["basedOn"][0]["reference"] == "ServiceRequest/r1"
+                assert observation["subject"] == {"reference": "Patient/p1"}
+                assert (await only(client, "DiagnosticReport"))["encounter"] == {"reference": "Encounter/e1"}
 
         run(body())
 
