@@ -212,7 +212,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         late=late,
     )
     imaging = Imaging(settings, store, maps, processor)
-    kinds["dicom"] = Dicom(cast("ActiveMaps", maps), file=imaging.file_message)
+    kinds["dicom"] = Dicom(cast("ActiveMaps", maps), file=imaging.file_message, check=imaging.check_message)
     questions = {"hl7v2": _questions(settings, store, maps, gate)}
     intake = imaging.intake = late.intake = Intake(
         kinds, journal, processor, metrics=metrics, limit=settings.message_max_bytes, questions=questions

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.dicomweb.accept import DICOM, MULTIPART, OCTETS, Range, accepts_json, read_accept
 from gateway.dicomweb.frames import frame_spans
@@ -17,9 +17,6 @@ from mappings.dicom.syntax import EXPLICIT_LITTLE, FRAME_TYPES, is_native
 from mappings.dicom.tree import find, to_json
 from terminology.fhirjson import encode
 from terminology.issues import FhirError, InvalidInput, NotAcceptable, NotFound
-
-if TYPE_CHECKING:
-    from gateway.imaging.imaging import Imaging
 
 CHUNK = 256 * 1024
 MOST_FRAMES = 1_000
@@ -126,11 +123,11 @@ def _recoded(path: Path) -> bytes:
     return out.getvalue()
 
 
-async def metadata(imaging: "Imaging", request: Request, found: Sequence[Item]) -> Answer:
+async def metadata(request: Request, found: Sequence[Item]) -> Answer:
     """Return the attributes of every object as a JSON array, long values by address."""
     if not accepts_json(read_accept(request.headers.get("accept", ""), request.param("accept"))):
         raise _not_acceptable(request)
-    root = imaging.keeper.choices.root
+    root = request.base
 
     async def rows() -> AsyncIterator[bytes]:
         separator = b"["

@@ -10,7 +10,7 @@ from gateway.dicomweb.accept import read_accept
 from gateway.dicomweb.response import Answer
 from gateway.dicomweb.search import search
 from gateway.dicomweb.store import store
-from gateway.rest.asgi import request_id_of
+from gateway.rest.asgi import HOST, request_id_of
 from gateway.rest.outcomes import outcome
 from gateway.rest.request import Request
 from mappings.dicom.read import is_uid
@@ -45,6 +45,7 @@ class Dicomweb(Part):
             request_id=request_id_of(headers),
         )
         client = scope.get("client") or ("?", 0)
+        request.base = self._root(scope, headers)
         try:
             answer = await self.serve(request, receive, f"{client[0]}:{client[1]}")
         except FhirError as error:
@@ -55,6 +56,13 @@ class Dicomweb(Part):
             issue = Issue("HT-REST-99", {"id": request.request_id}, "fatal")
             answer = Answer(500, encode(outcome([issue], request)), {"Content-Type": FHIR_JSON})
         await _send(answer, request, send)
+
+    def _root(self, scope: Scope, headers: dict[str, str]) -> str:
+        """Return our address as this client sees it: of the settings, else by the Host that it asked for."""
+        host = headers.get("host", "")
+        if self.imaging.settings.base_url or not HOST.fullmatch(host):
+            return self.imaging.keeper.choices.root
+        return f"{scope.get('scheme', 'http')}://{host}{self.prefix}"
 
     async def serve(self, request: Request, receive: Receive, peer: str) -> Answer:
         parts = request.path.split("/") if request.path else []
@@ -97,7 +105,7 @@ class Dicomweb(Part):
             case []:
                 return await retrieve.instances(request, found)
             case ["metadata"]:
-                return await retrieve.metadata(self.imaging, request, found)
+                return await retrieve.metadata(request, found)
             case ["rendered"] if instance is not None:
                 return await self._rendered(request, found[0], 1)
             case ["thumbnail"]:

@@ -64,7 +64,7 @@ async def search(
         raise NotAcceptable("HT-DCM-41", value=request.headers.get("accept", "")[:80])
     question = read_question(request, level, study, series)
     archive = await asyncio.to_thread(lambda: imaging.archive)
-    rows = await asyncio.to_thread(find, archive, question, imaging.keeper.choices.root)
+    rows = await asyncio.to_thread(find, archive, question, request.base)
     answer = json_answer(rows[: question.limit]) if rows else Answer(204)
     if question.warning:
         answer.headers["Warning"] = f'299 hutong "{question.warning}"'

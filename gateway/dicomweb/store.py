@@ -45,7 +45,7 @@ async def store(imaging: "Imaging", request: Request, receive: Any, study: str |
             results.append(await _take(imaging, body, origin, study))
     if not results:
         raise InvalidInput("HT-DCM-40", detail="it has no part")
-    return _answer(imaging, results, request)
+    return _answer(results, request)
 
 
 def _check(kind: str) -> None:
@@ -151,9 +151,9 @@ def _failed(status: int, error: FhirError) -> Json:
     return {"_status": status, "_error": error}
 
 
-def _answer(imaging: "Imaging", results: list[Json], request: Request) -> Answer:
+def _answer(results: list[Json], request: Request) -> Answer:
     """The store response: 200 all, 202 some, 409 none (PS3.18 table 10.5.3-1)."""
-    root = imaging.keeper.choices.root
+    root = request.base
     stored = [row for row in results if row["_status"] == 0]
     failed = [row for row in results if row["_status"]]
     body: Json = {}

@@ -26,7 +26,7 @@ from mappings.dicom.elements import Element, Span
 from mappings.dicom.read import head_of, require_uids
 from mappings.dicom.study import instance_row, series_row
 from terminology.fhirjson import Json
-from terminology.issues import MalformedMessage, TooLarge, Unavailable
+from terminology.issues import MalformedMessage, TooLarge, Unavailable, UnmappableMessage
 
 CHUNK = 1024 * 1024
 # Objects of a study come in a row; what is known of it is written again at most this often while they come.
@@ -162,6 +162,13 @@ class Archive:
                 self._index(instance, digest, filed, origin)
         self.notice()
         return self._said("new", instance, filed)
+
+    def check_patient(self, instance: Instance) -> None:
+        """Raise UnmappableMessage (HT-DCM-21) when the study of an object is somebody else's."""
+        with self.lock:
+            problem = self._problem(instance, None)
+        if problem is not None:
+            raise UnmappableMessage("HT-DCM-21", source="(0010,0020)", study=instance.study, uid=instance.uid)
 
     def _problem(self, instance: Instance, known: Any) -> tuple[Outcome, str] | None:
         if known is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -92,6 +93,15 @@ class Imaging:
         if not self.settings.dicom:
             return None
         return await self.dimse.start(self.settings.host, self.settings.dicom_port)
+
+    def answers_at(self, url: str) -> None:
+        """Take note of where HTTP really listens (port 0 is any); a base of the settings stands."""
+        if not self.settings.base_url:
+            self.keeper.choices = replace(self.keeper.choices, root=f"{url}/dicomweb")
+
+    def check_message(self, instance: Instance) -> None:
+        """Raise UnmappableMessage when an object names another patient than its study (HT-DCM-21)."""
+        self.archive.check_patient(instance)
 
     def file_message(self, raw: bytes, instance: Instance) -> tuple[Json, Callable[[Result], Result]]:
         """File an object that came to `/messages/dicom`."""

@@ -120,6 +120,8 @@ class Keeper:
         except Exception as error:
             if not isinstance(error, FhirError):
                 log.exception("a study could not be written", extra={"study": uid})
+            elif not row["attempts"]:
+                log.warning("a study could not be written", extra={"study": uid, "detail": str(error)})
             wait = RETRY_MS[min(row["attempts"], len(RETRY_MS) - 1)]
             await asyncio.to_thread(studies.postpone, self.archive, uid, str(error), due=now() + wait)
 

@@ -15,6 +15,7 @@ from gateway.imaging.studies import touch
 from gateway.ingest.process import Processor
 from gateway.journal import Entry as Message
 from gateway.store.protocol import Commit, Put
+from gateway.workflow.actor import GATEWAY, acting_as
 from mappings.dicom.charset import Charset
 from mappings.dicom.read import is_uid
 from mappings.language.result import Result
@@ -132,9 +133,10 @@ class Steps:
             if body.get("status") != "accepted":
                 continue
             try:
-                await self.orders.store.commit(
-                    Commit([Put({**body, "status": "in-progress"}, expected=version.version)])
-                )
+                with acting_as(GATEWAY):
+                    await self.orders.store.commit(
+                        Commit([Put({**body, "status": "in-progress"}, expected=version.version)])
+                    )
             except FhirError as error:
                 log.info("a step did not move its Task", extra={"task": task["id"], "detail": str(error)})
 

@@ -36,14 +36,16 @@ class Maps(Protocol):
 
 class Dicom:
     """`file`: files an object that came as a message; returns its record with its study, and what the study makes of the
-    result. None: each object on its own.
+    result. None: each object on its own. `check` raises what speaks against an object beside its own content.
     """
 
     name = "dicom"
     media_type = "application/json; charset=utf-8"
 
-    def __init__(self, maps: Maps, *, file: File | None = None) -> None:
-        self.maps, self.file = maps, file
+    def __init__(
+        self, maps: Maps, *, file: File | None = None, check: Callable[[Instance], None] | None = None
+    ) -> None:
+        self.maps, self.file, self.check = maps, file, check
 
     def admit(self, raw: bytes, origin: Origin) -> Sequence[Admission]:
         instance: Instance | None = None
@@ -51,6 +53,8 @@ class Dicom:
         try:
             instance = read_instance(raw)
             require_uids(instance)
+            if self.check is not None:
+                self.check(instance)
             if is_electrocardiogram(instance) and (refusal := refusal_of(raw)):
                 raise UnmappableMessage(refusal)
         except FhirError as problem:

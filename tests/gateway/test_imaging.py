@@ -184,6 +184,9 @@ class TestStore:
                 refused = await http.post("/messages/dicom", content=ct(uid=None))
                 assert refused.status_code == 400
                 assert refused.json()["issues"][0]["code"] == "HT-DCM-02"
+                other = ct(uid="1.2.3.1.1.9", patient="P0002", name="Li^Si=李^四", birth="19700101")
+                refused = await http.post("/messages/dicom", content=other)
+                assert (refused.status_code, refused.json()["issues"][0]["code"]) == (422, "HT-DCM-21")
                 truncated = await http.post("/messages/dicom", content=ct(pixels=b"1" * 500)[:900])
                 assert truncated.json()["issues"][0]["code"] == "HT-DCM-03"
 
@@ -632,5 +635,53 @@ def test_an_ecg_brings_its_measurements(tmp_path: Path) -> None:
                 return bool(await resources(gateway, "Observation"))
 
             await wait_for(look)
+
+    run(scenario())
+
+
+def test_a_study_without_any_patient_is_kept_as_an_orphan(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with imaging(tmp_path) as gateway, client(gateway) as http:
+            nobody = ct(patient=None, name=None, birth=None, sex=None, issuer=None)
+            await asyncio.to_thread(send, gateway.dicom_port, nobody)
+            found = await study(gateway)
+            assert found["subject"]["reference"].startswith("Patient/")
+            rows = (await http.get("/imaging/orphans")).json()["orphans"]
+            assert [row["reason"] for row in rows] == ["no-number"]
+
+    run(scenario())
+
+
+def test_namesakes_without_numbers_stay_two(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with imaging(tmp_path) as gateway:
+            for number in (1, 2):
+                raw = ct(
+                    patient=None, uid=f"1.2.{number}.1.1", series=f"1.2.{number}.1", study=f"1.2.{number}"
+                )
+                await asyncio.to_thread(send, gateway.dicom_port, raw)
+
+            async def look() -> bool:
+                return len(await resources(gateway, "ImagingStudy", status="available")) == 2
+
+            await wait_for(look)
+            assert len(await resources(gateway, "Patient")) == 2
+
+    run(scenario())
+
+
+def test_a_whole_sequence_can_be_asked_for(tmp_path: Path) -> None:
+    from pydicom.dataset import Dataset
+
+    async def scenario() -> None:
+        async with imaging(tmp_path) as gateway:
+            await put(gateway, PATIENT, order("r1"))
+            asked = Dataset()
+            asked.PatientName, asked.ScheduledProcedureStepSequence = "", []
+            row = (await asyncio.to_thread(ask, gateway.dicom_port, asked))[0]
+            assert row.ScheduledProcedureStepSequence[0].Modality == "CT"
+            asked.ScheduledProcedureStepSequence = [Dataset()]
+            row = (await asyncio.to_thread(ask, gateway.dicom_port, asked))[0]
+            assert row.ScheduledProcedureStepSequence[0].ScheduledStationAETitle == "CT01"
 
     run(scenario())
