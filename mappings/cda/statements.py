@@ -5,11 +5,13 @@ them in entryRelationships, put them beside each other in an organizer, or give 
 out structuredBody. Maps shall read one shape:
 
     ClinicalDocument: header as sent, section*
-    section:          code, title, text, (finding | result | pressure | diagnosis | procedure | medication | …)*
+    section:          code, title, text, (finding | result | pressure | diagnosis | procedure | medication | … | media | other)*
     each of these:    the observation or act as sent, with `@de` (data element), `@n` (its number among those of its
                       kind; of findings and goals among those of the same element and name), `@group` (name of its organizer), and `part`*: what is nested in it or belongs to it
 
-A part is an observation too. Which elements belong together is data: statements.toml.
+A part is an observation too; `media` is a picture or file, `other` what an act, visit, supply or organizer says itself, kept
+so that nothing sent is lost unseen. Instead of sections a body may be one file: nonXMLBody. Which elements belong together
+is data: statements.toml.
 """
 
 import re
@@ -22,7 +24,11 @@ from pathlib import Path
 from mappings.xml.tree import Element
 
 DATA_ELEMENT = re.compile(r"DE(\d{1,2})\.(\d{1,2})\.(\d{1,3})(?:\.(\d{1,2}))?", re.IGNORECASE)
-_HOLDERS = {"entry", "component", "entryRelationship", "act", "encounter", "supply"}
+_HOLDERS = {"entry", "component", "entryRelationship"}
+_ACTS = {"act", "encounter", "supply"}
+# What an organizer says of all that stands in it, where that doesn't say it itself.
+_COMMON = ("effectiveTime", "performer")
+_SAID_OF_ORGANIZER = {*_HOLDERS, *_COMMON, "observation", "code", "statusCode", "templateId"}
 # LOINC codes of sections that hold results of studies.
 _STUDIES = {"30954-2", "26436-6", "11502-2"}
 _HEAD = {"code", "title", "text", "id", "templateId"}
@@ -58,6 +64,8 @@ def flatten(root: Element) -> Element:
     for child in root.children:
         if child.name != "component":
             adopt(made, child)
+        for body in child.all("nonXMLBody") if child.name == "component" else ():
+            adopt(made, body)
     numbers: dict[tuple[str, ...], int] = {}
     for section in _sections(root):
         made_section = Element("section", section.attributes, made, section.line)
@@ -108,6 +116,7 @@ class _Section:
         self.open: _Open | None = None
         self.waiting: list[tuple[Element, str]] = []
         self.group = ""
+        self.common: list[Element] = []
         code = made.first("code")
         self.is_studies = code is not None and code.get("code") in _STUDIES
 
@@ -120,7 +129,13 @@ class _Section:
                 self._act(child)
             elif name in ("organizer", "observation"):
                 self._organizer(child)
-            elif name in _HOLDERS and child.first("section") is None:
+            elif name == "observationMedia":
+                self._other("media", child.children)
+            elif name in _HOLDERS:
+                if child.first("section") is None:
+                    self.read(child)
+            elif name in _ACTS:
+                self._other("other", [one for one in child.children if one.name not in _HOLDERS])
                 self.read(child)
         if holder.name in ("section", "organizer"):
             self._flush()
@@ -130,8 +145,12 @@ class _Section:
         self.open, outer = None, self.group
         code = organizer.first("code")
         self.group = (code.get("displayName") or code.own_text()) if code is not None else ""
+        common = self.common
+        self.common = [child for child in organizer.children if child.name in _COMMON] or common
+        said = [child for child in organizer.children if child.name not in _SAID_OF_ORGANIZER]
+        self._other("other", said)
         self.read(organizer)
-        self.open, self.group = None, outer
+        self.open, self.group, self.common = None, outer, common
 
     def _observation(self, observation: Element) -> None:
         code = code_of(observation)
@@ -186,7 +205,17 @@ class _Section:
         made = Element(name, {**source.attributes, **own}, self.made, source.line)
         append(self.made, made)
         self._fill(made, source, made)
+        for child in self.common:
+            if made.first(child.name) is None:
+                adopt(made, child)
         return made
+
+    def _other(self, name: str, said: list[Element]) -> None:
+        if said:
+            made = Element(name, {}, self.made, said[0].line)
+            append(self.made, made)
+            for child in said:
+                adopt(made, child)
 
     def _part(self, statement: Element, source: Element, code: str) -> None:
         part = Element("part", {**source.attributes, "de": code}, statement, source.line)

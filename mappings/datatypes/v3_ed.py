@@ -32,10 +32,10 @@ def encoded(text: str) -> str:
     return "".join(text.split()) if is_base64_text(text) else base64.b64encode(text.encode()).decode()
 
 
-def is_base64_text(text: str) -> bool:
+def is_base64_text(text: str, least: int = 16) -> bool:
     """Tell whether a text can only be Base64: long enough, whole, and nothing but its letters."""
     whole = "".join(text.split())
-    if len(whole) < 16 or len(whole) % 4:
+    if len(whole) < least or len(whole) % 4:
         return False
     try:
         base64.b64decode(whole, validate=True)
@@ -53,14 +53,18 @@ def to_document(
     `media` and `title` of senders that name none; a `mimeType` of the element counts.
     """
     if isinstance(value, str):
-        return _kept(value, media, title, context)
+        return _kept(encoded(value), media, title, context)
     inner = value.first("Content") or value.first("content") or value.first("Document") or value
-    address = value.get("href") or value.get("url")
+    pointer = value.first("reference")
+    address = value.get("href") or value.get("url") or (pointer.get("value") if pointer is not None else "")
     kind = value.get("mimeType") or value.get("mediaType") or inner.get("mimeType") or media
-    text = inner.content()
+    text = inner.content() if pointer is None else ""
     if not text:
         return filled({"contentType": kind, "url": address, "title": title}) if address else None
-    return _kept(text, kind, value.get("title") or title or _submitted_title(value), context)
+    # Short data is taken for Base64 only when it says so.
+    is_base64 = is_base64_text(text, least=4 if value.get("representation").upper() == "B64" else 16)
+    data = "".join(text.split()) if is_base64 else base64.b64encode(text.encode()).decode()
+    return _kept(data, kind, value.get("title") or title or _submitted_title(value), context)
 
 
 def _submitted_title(element: Element) -> str:
@@ -71,8 +75,7 @@ def _submitted_title(element: Element) -> str:
     return found.own_text() if found is not None else ""
 
 
-def _kept(text: str, media: str, title: str, context: Context) -> Json:
-    data = encoded(text)
+def _kept(data: str, media: str, title: str, context: Context) -> Json:
     raw = base64.b64decode(data)
     made = context.make(
         "Binary", ("content", hashlib.sha256(raw).hexdigest()), {"contentType": media, "data": data}

@@ -392,6 +392,59 @@ class TestVariants:
         assert ask("Observation.referenceRange.low.value", result) == [40]
 
 
+class TestBodies:
+    def body(self, xml: str, name: str = "cda-laboratory-report/nested-results") -> Result:
+        kept = document(name).decode()
+        return convert(
+            re.sub(
+                r"<component>\s*<structuredBody>.*</component>",
+                f"<component>{xml}</component>",
+                kept,
+                flags=re.DOTALL,
+            ).encode()
+        )
+
+    def test_a_body_that_is_a_file(self) -> None:
+        result = self.body(
+            '<nonXMLBody><text mediaType="application/pdf" representation="B64">JVBE\nRi0xLjQK</text></nonXMLBody>'
+        )
+        assert ask("Binary.where(contentType='application/pdf').data", result) == ["JVBERi0xLjQK"]
+        assert ask("DocumentReference.content.attachment.contentType", result) == [
+            "application/hl7-cda+xml",
+            "application/pdf",
+        ]
+        assert ask("DiagnosticReport.presentedForm.url", result) == ask(
+            "DocumentReference.content[1].attachment.url", result
+        )
+        assert one(result, "DiagnosticReport.presentedForm.size") == 9
+        assert result.coverage.unread == ()
+
+    def test_a_picture_in_a_section(self) -> None:
+        result = self.body(
+            '<structuredBody><component><section><entry><observationMedia classCode="OBS" moodCode="EVN"><id root="1.2" extension="P1"/>'
+            '<value mediaType="image/png"><reference value="http://10.8.1.9/p1.png"/></value></observationMedia></entry></section></component></structuredBody>'
+        )
+        assert ask("DiagnosticReport.presentedForm.url", result) == ["http://10.8.1.9/p1.png"]
+        assert {place.field.split("/")[-1] for place in result.coverage.unread} == {"@root", "@extension"}
+
+    def test_what_an_act_says_is_told_as_unread(self) -> None:
+        result = self.body(
+            '<structuredBody><component><section><entry><act classCode="ACT" moodCode="EVN"><code code="X1"/><text>灌肠</text><effectiveTime value="20260315"/>'
+            '<entryRelationship typeCode="COMP"><observation classCode="OBS" moodCode="EVN"><code code="DE04.10.186.00" codeSystem="2.16.156.10011.2.2.1"/>'
+            '<value xsi:type="PQ" value="36.5" unit="℃"/></observation></entryRelationship></act></entry></section></component></structuredBody>'
+        )
+        assert one(result, "Observation.value.value") == 36.5
+        assert any(place.field.startswith("section/other/text") for place in result.coverage.unread)
+
+    def test_the_time_of_an_organizer_is_that_of_what_it_holds(self) -> None:
+        result = self.body(
+            '<structuredBody><component><section><entry><organizer classCode="CLUSTER" moodCode="EVN"><effectiveTime value="202603150715"/>'
+            '<component><observation classCode="OBS" moodCode="EVN"><code code="DE04.10.186.00" codeSystem="2.16.156.10011.2.2.1"/>'
+            '<value xsi:type="PQ" value="36.5" unit="℃"/></observation></component></organizer></entry></section></component></structuredBody>'
+        )
+        assert one(result, "Observation.effective") == "2026-03-15T07:15:00+08:00"
+
+
 class TestPrivateRoots:
     """shared/adapters.md §3: hospitals put their own roots in the place of the national ones."""
 
