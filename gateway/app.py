@@ -181,7 +181,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     library = TerminologyLibrary(stored, catalogues, is_noticed=True)
     # What workflows add to a commit goes out with it, so the way out looks from beneath them.
     outgoing = WatchedStore(stored, now=lambda: datetime.now(settings.zone))
-    guarded, desk = _workflow(settings, outgoing)
+    guarded, desk = _workflow(settings, outgoing, library)
     watched = RecognitionStore(NoticingStore(guarded, library.notice))
     journal = Journal(
         settings.data,
@@ -238,6 +238,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         subscriptions=post.subscriptions,
         terminology=library,
         packs=_packs(settings),
+        care_packs=settings.care_packs,
         workflow=desk,
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
@@ -334,7 +335,21 @@ def _ports(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -
     ports: list[Port] = []
     if settings.astm:
         ports.append(_astm_port(settings, intake, store, metrics))
+    if settings.workflow and settings.chronic_care:
+        ports.append(_chronic_care(settings, store))
     return ports
+
+
+def _chronic_care(settings: Settings, store: Store) -> Port:
+    from conformance.chronic import load_diseases
+    from gateway.care.keeper import Keeper
+
+    return Keeper(
+        store,
+        load_diseases(settings.care_packs),
+        settings.data / "chronic-care.json",
+        clock=lambda: datetime.now(settings.zone),
+    )
 
 
 def _astm_port(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -> Port:
@@ -363,7 +378,7 @@ def _astm_port(settings: Settings, intake: Intake, store: Store, metrics: Metric
     )
 
 
-def _workflow(settings: Settings, stored: Store) -> "tuple[Store, Desk | None]":
+def _workflow(settings: Settings, stored: Store, library: TerminologyLibrary) -> "tuple[Store, Desk | None]":
     """Return the store that enforces the state machines, and what the REST edge needs; the plain store when switched off."""
     if not settings.workflow:
         return stored, None
@@ -377,7 +392,9 @@ def _workflow(settings: Settings, stored: Store) -> "tuple[Store, Desk | None]":
     def clock() -> datetime:
         return datetime.now(settings.zone)
 
-    guarded = GuardedStore(stored, PackShelf(settings.workflow_packs), clock=clock, new_id=rest.new_id)
+    guarded = GuardedStore(
+        stored, PackShelf(settings.workflow_packs), clock=clock, new_id=rest.new_id, terminology=library
+    )
     headers = ActorHeaders(
         settings.actor_organization_header.lower(),
         settings.actor_roles_header.lower(),

@@ -258,6 +258,16 @@ class Settings:
         "县域流程规则包目录(路由、时限、阶段等,同名覆盖自带的),修改后 2 秒内生效。",
         "Folder of the county's workflow packs (routing, time limits, phases; one of the same name replaces the shipped one); changes are active within 2 s.",
     )
+    chronic_care: bool = setting(
+        True,
+        "慢病管理:新结果自动分级、完成随访、到期提醒。",
+        "Chronic care: new results grade their patients, complete visits, and what is due is called.",
+    )
+    care_packs: Path | None = setting(
+        None,
+        "县域慢病分级规则包目录(同名且更新的覆盖自带的)。",
+        "Folder of the county's packs of chronic diseases (a newer one of the same name replaces the shipped one).",
+    )
     actor_organization_header: str = setting(
         "x-hutong-organization",
         "指明操作机构(Organization 引用或 id)的 HTTP 头,由前置的接入层设置。",

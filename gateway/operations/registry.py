@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
+from gateway.operations.care_definitions import DUE, ENROL, GRADE, SIX_ONES
 from gateway.operations.cda_definition import CDA
 from gateway.operations.convert_definition import CONVERT
 from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
@@ -145,6 +146,10 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.validate:validate", f"{CORE}Resource-validate", reads_raw=True),
     Operation("gateway.operations.graphql:graphql", f"{CORE}Resource-graphql", reads_raw=True),
     Operation("gateway.operations.recognize:recognize_items", RECOGNIZE),
+    Operation("gateway.operations.chronic_care:enrol", ENROL, affects_state=True),
+    Operation("gateway.operations.chronic_care:grade", GRADE, affects_state=True),
+    Operation("gateway.operations.chronic_care:ones", SIX_ONES),
+    Operation("gateway.operations.chronic_care:due", DUE),
     Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),
     Operation("gateway.operations.recognition_statistics:evaluate", STATISTICS),
     Operation("gateway.operations.recognition_audit:audit", AUDIT),

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.store.protocol import Store
 
 if TYPE_CHECKING:
+    from conformance.chronic import Diseases
     from conformance.recognition.pack import PackLibrary
     from gateway.operations.registry import Operations
     from gateway.rest.respond_async import Jobs
@@ -79,8 +81,16 @@ class Context:
     packs: "PackLibrary | None" = None
     maps: Any = None
     subscriptions: Any = None
+    care_packs: Path | None = None
     workflow: "Desk | None" = None
     commit_retries: int = 64
+
+    @property
+    def diseases(self) -> "Diseases":
+        """The packs of chronic diseases, the county's folder `care_packs` over the shipped ones."""
+        from conformance.chronic import load_diseases
+
+        return load_diseases(self.care_packs)
 
     @property
     def codes(self) -> "Codes":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.store.changes import key
 from gateway.store.protocol import Commit, Delete, OutboxRow, Put, Store, Version
@@ -19,7 +19,7 @@ Key = tuple[str, str]
 
 class Draft:
     """`actor` is the caller. `packs` are the rules in force now, `advance` lets the gateway take a Task further before
-    this commit (`Guarded.advance`)."""
+    this commit (`Guarded.advance`). `terminology` answers for the county's catalogues, None where there is none."""
 
     def __init__(
         self,
@@ -30,7 +30,9 @@ class Draft:
         now: datetime,
         new_id: Callable[[], str],
         packs: "Packs",
+        terminology: Any = None,
     ) -> None:
+        self.terminology = terminology
         self.commit, self.store, self.actor, self.now, self.new_id, self.packs = (
             commit, store, actor, now, new_id, packs,
         )  # fmt: skip

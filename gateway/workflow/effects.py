@@ -45,6 +45,11 @@ EFFECTS: dict[str, str] = {
     "document-progress": "progress:document",
     # What others saw
     "correct-readers": "correction:tell_readers",
+    # Chronic care
+    "check-prescription": "prescription:check",
+    "check-contract": "contract:check",
+    "begin-contract": "contract:begin",
+    "check-dual-prescription": "dual_prescription:check",
     # CarePlan
     "activity-states": "activity:states",
 }

@@ -41,12 +41,18 @@ class StepFirst(Exception):
 
 
 class GuardedStore:
-    """`clock` gives the time with its offset; `shelf` the rules with a date."""
+    """`clock` gives the time with its offset; `shelf` the rules with a date; `terminology` the catalogues they ask."""
 
     def __init__(
-        self, store: Store, shelf: PackShelf, *, clock: Callable[[], datetime], new_id: Callable[[], str]
+        self,
+        store: Store,
+        shelf: PackShelf,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        terminology: Any = None,
     ) -> None:
-        self._store = store
+        self._store, self._terminology = store, terminology
         self.shelf, self._clock, self._new_id = shelf, clock, new_id
         self._machines = machines()
         self._access = AccessLog(store, clock=clock, new_id=new_id)
@@ -121,8 +127,9 @@ class GuardedStore:
     async def _commit(self, commit: Commit, actor: Actor) -> Sequence[Version | None]:
         now = self._clock()
         draft = Draft(
-            commit, self._store, actor=actor, now=now, new_id=self._new_id, packs=self.shelf.at(now.date())
-        )
+            commit, self._store, actor=actor, now=now, new_id=self._new_id, packs=self.shelf.at(now.date()),
+            terminology=self._terminology,
+        )  # fmt: skip
         await draft.read_before(
             place
             for place, change in draft.changes.items()

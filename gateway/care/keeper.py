@@ -1,0 +1,166 @@
+"""What keeps chronic care current while the gateway runs: new results grade their patients, due visits are called.
+
+It follows the store's history instead of standing in the way of writes. Where it was is a small file in the data
+folder; after a stop it looks again from there, and looking twice writes nothing.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from conformance.chronic import Diseases
+from gateway.care.due import remind
+from gateway.care.grading import regrade
+from gateway.care.plan import done
+from gateway.care.record import plans_of
+from gateway.store.protocol import Commit, Put, Store
+from gateway.workflow.actor import GATEWAY, acting_as
+from terminology.fhirjson import Json, decode_resource
+from terminology.issues import FhirError, VersionConflict
+
+log = logging.getLogger("gateway.care")
+
+LOOK_SECONDS = 1.0
+OVERLAP = timedelta(seconds=5)
+"""Commits of one moment become visible one after the other; ids make a second look harmless."""
+FIRST = timedelta(hours=1)
+MOST_PATIENTS = 200_000
+ATTEMPTS = 5
+
+
+class Keeper:
+    """A Port: `start` begins to look, `stop` ends it. `seconds`: between two looks."""
+
+    def __init__(
+        self,
+        store: Store,
+        diseases: Diseases,
+        file: Path,
+        *,
+        clock: Callable[[], datetime],
+        seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self.store, self.diseases, self.file, self.clock, self.seconds = store, diseases, file, clock, seconds
+        self._task: asyncio.Task[None] | None = None
+        self._since, self._called = self._remembered()
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def look(self) -> int:
+        """Grade the patients of new results, complete their visits, call what is due; returns how many were looked at."""
+        began = self.clock()
+        touched = await self._touched()
+        for patient, (day, evidence) in touched.items():
+            with acting_as(GATEWAY):
+                await self._follow(patient, day, evidence)
+        if self._called != began.date():
+            with acting_as(GATEWAY):
+                await remind(self.store, today=began.date(), now=began.isoformat(timespec="milliseconds"))
+            self._called = began.date()
+        self._remember()
+        return len(touched)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except FhirError as error:
+                log.warning("chronic care waits: %s", error)
+            except Exception:
+                # The outermost edge of a background part: one odd record must not end the care of all others.
+                log.exception("chronic care stumbled")
+            await asyncio.sleep(self.seconds)
+
+    async def _touched(self) -> dict[str, tuple[date | None, str]]:
+        """Return the patients with new results or diagnoses: the day of the newest result and what proves the visit."""
+        codes = frozenset().union(*(row.codes for row in self.diseases.at(self.clock().date()).values()))
+        found: dict[str, tuple[date | None, str]] = {}
+        newest = self._since
+        for type in ("Observation", "Condition"):
+            async for version in self.store.history(type, since=self._since):
+                newest = max(newest, version.last_updated)
+                if version.body is None or len(found) >= MOST_PATIENTS:
+                    continue
+                resource = decode_resource(version.body)
+                patient = str((resource.get("subject") or {}).get("reference", ""))
+                if not patient.startswith("Patient/"):
+                    continue
+                if type == "Condition":
+                    found.setdefault(patient, (None, ""))
+                elif _codes(resource) & codes:
+                    day = _day(resource)
+                    known = found.get(patient, (None, ""))[0]
+                    if known is None or (day is not None and day > known):
+                        found[patient] = (day, _evidence(resource))
+        self._since = newest - OVERLAP if newest > self._since + OVERLAP else self._since
+        return found
+
+    async def _follow(self, patient: str, day: date | None, evidence: str) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                # The visit first: another grade makes a new timetable of what is still open.
+                if day is not None:
+                    await self._visited(patient, day, evidence)
+                await regrade(patient, self.store, self.diseases, now=self.clock())
+                return
+            except VersionConflict:
+                # Somebody wrote the plan meanwhile: what he wrote counts.
+                continue
+            except FhirError as error:
+                log.warning("no grade: %s", error, extra={"resource": patient})
+                return
+
+    async def _visited(self, patient: str, day: date, evidence: str) -> None:
+        """A result on a day is the visit that was planned then."""
+        for plan in await plans_of(patient, self.store):
+            number = int(plan["meta"]["versionId"])
+            for step, changed in enumerate(done(plan, day, evidence)):
+                await self.store.commit(Commit([Put(changed, expected=number + step)]))
+
+    def _remembered(self) -> tuple[datetime, date | None]:
+        try:
+            known = json.loads(self.file.read_text("utf-8"))
+            called = known.get("called")
+            return datetime.fromisoformat(known["since"]), date.fromisoformat(called) if called else None
+        except (OSError, ValueError, KeyError, TypeError):
+            # The store stamps with the machine's time, whatever the clock of this gateway says.
+            return datetime.now(UTC) - FIRST, None
+
+    def _remember(self) -> None:
+        known = {
+            "since": self._since.isoformat(),
+            "called": self._called.isoformat() if self._called else None,
+        }
+        new = self.file.with_suffix(".new")
+        new.write_text(json.dumps(known), "utf-8")
+        new.replace(self.file)
+
+
+def _codes(observation: Json) -> set[str]:
+    parts = (observation, *(observation.get("component") or ()))
+    return {str(row.get("code")) for part in parts for row in (part.get("code") or {}).get("coding") or ()}
+
+
+def _day(observation: Json) -> date | None:
+    text = (
+        observation.get("effectiveDateTime") or (observation.get("effectivePeriod") or {}).get("start") or ""
+    )
+    try:
+        return date.fromisoformat(str(text)[:10])
+    except ValueError:
+        return None
+
+
+def _evidence(observation: Json) -> str:
+    """The visit, where the result names one; else the result itself."""
+    encounter = str((observation.get("encounter") or {}).get("reference", ""))
+    return encounter or f"Observation/{observation['id']}"
