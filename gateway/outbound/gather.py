@@ -1,8 +1,9 @@
 """The focus of a delivery and what it refers to, read from the store: the record of a map that runs back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from conformance.definitions import children
 from gateway.search.parse import parse
 from gateway.store.protocol import Store, Version
 from mappings.language.sources.resources import Back, Focus
@@ -11,6 +12,8 @@ from terminology.issues import FhirError, NotFound
 
 DEPTH = 4
 MOST = 500
+# Of how many resources the referring ones are looked for.
+_ANCHORS = 5
 # Whole files and journals say nothing that a message needs.
 _LEFT_OUT = frozenset({"AuditEvent", "Provenance"})
 
@@ -25,20 +28,27 @@ async def gather(store: Store, reference: str, *, referrers: Iterable[Back] = ()
         raise NotFound("HT-OUT-11", reference=reference[:200])
     focus = decode_resource(version.body)
     found: dict[tuple[str, str], Json] = {(version.type, version.id): focus}
-    fresh: list[Json] = [focus]
+    await _follow(store, found, [focus])
+    fresh: list[Json] = []
     for back in referrers:
-        for one in await _referring(store, back, f"{version.type}/{version.id}"):
+        for one in await _referring(store, back, list(found.values())):
             key = (one["resourceType"], one["id"])
             if key not in found and len(found) < MOST:
                 found[key] = one
                 fresh.append(one)
+    await _follow(store, found, fresh)
+    return Focus(focus, [one for one in found.values() if one is not focus])
+
+
+async def _follow(store: Store, found: dict[tuple[str, str], Json], fresh: list[Json]) -> None:
+    """Add what `fresh` resources refer to, `DEPTH` references deep."""
     for _ in range(DEPTH):
         wanted = [
             key for one in fresh for key in references_of(one) if key not in found and key[0] not in _LEFT_OUT
         ]
         wanted = list(dict.fromkeys(wanted))[: MOST - len(found)]
         if not wanted:
-            break
+            return
         rows = await store.read_many(wanted)
         fresh = []
         for key in wanted:
@@ -46,7 +56,6 @@ async def gather(store: Store, reference: str, *, referrers: Iterable[Back] = ()
             if row is not None and row.body is not None:
                 found[key] = decode_resource(row.body)
                 fresh.append(found[key])
-    return Focus(focus, [one for one in found.values() if one is not focus])
 
 
 async def read_focus(store: Store, reference: str, *, is_exact: bool = False) -> Version | None:
@@ -88,14 +97,23 @@ def local(reference: str) -> tuple[str, str] | None:
     return parts[-2], parts[-1]
 
 
-async def _referring(store: Store, back: Back, reference: str) -> list[Json]:
-    """Return the resources whose element refers to a resource: by the search parameter of that element."""
+async def _referring(store: Store, back: Back, around: Sequence[Json]) -> list[Json]:
+    """Return the resources whose element refers to one of `around`: by the search parameter of that element."""
     code = "".join(f"-{mark.lower()}" if mark.isupper() else mark for mark in back.element)
-    try:
-        query = parse(
-            back.type, [(code, reference), ("_count", "100")], strict=True, parameters=store.parameters
-        )
-    except FhirError:
-        return []
-    page = await store.search(query)
-    return [decode_resource(row.body) for row in page.matches if row.body is not None]
+    kinds = {
+        url.rpartition("/")[2]
+        for kind in children(back.type)[back.element].element.types
+        for url in kind.targets
+    }
+    fitting = [one for one in around if one.get("resourceType") in kinds or "Resource" in kinds]
+    found: list[Json] = []
+    for one in fitting[:_ANCHORS]:
+        reference = f"{one['resourceType']}/{one.get('id')}"
+        try:
+            params = [(code, reference), ("_count", "100")]
+            query = parse(back.type, params, strict=True, parameters=store.parameters)
+        except FhirError:
+            continue
+        page = await store.search(query)
+        found += [decode_resource(row.body) for row in page.matches if row.body is not None]
+    return found

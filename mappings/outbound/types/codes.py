@@ -123,3 +123,13 @@ def to_department(value: Any, context: Context) -> Parts | None:
     number = next((str(row["value"]) for row in found.get("identifier", ()) if row.get("value")), "")
     name = str(found.get("name") or "")
     return (number, name) if number or name else None
+
+
+@converter("to_additive", returns="v2")
+def to_additive(value: Any, context: Context) -> Parts | None:
+    """`processing.additive[] | to_additive`: an additive known by its code (a logical reference) as CWE."""
+    if not isinstance(value, dict):
+        return None
+    row = value.get("identifier") or {}
+    code, name = str(row.get("value") or ""), str(value.get("display") or "")
+    return (code, name, system_name(row.get("system"), context) if code else "") if code or name else None

@@ -16,7 +16,7 @@ _LINE = 200
 
 
 def _value(row: Json) -> tuple[str, Any]:
-    """Return (type, value) of value[x]; ("", None) when there is none."""
+    """Return (type, value) of value[x] ("String", "CodeableConcept"); ("", None) when there is none."""
     for key, value in row.items():
         if key.startswith("value") and key[5:6].isupper():
             return key[5:], value
@@ -29,9 +29,9 @@ def to_type(value: Json, context: Context, concepts: str = "CE") -> str | None:
     kind, found = _value(value)
     if kind == "Quantity":
         return "ST" if found.get("comparator") or found.get("value") is None else "NM"
-    if kind == "string":
+    if kind == "String":
         return "TX" if len(found) > _LINE or "\n" in found else "ST"
-    known = {"CodeableConcept": concepts, "integer": "NM", "boolean": "ID", "dateTime": "TS", "time": "TM"}
+    known = {"CodeableConcept": concepts, "Integer": "NM", "Boolean": "ID", "DateTime": "TS", "Time": "TM"}
     known |= {"Range": "SN", "Ratio": "SN", "Period": "DR", "SampledData": "TX"}
     return known.get(kind) or ("ST" if _absent(value) else None)
 
@@ -44,11 +44,11 @@ def to_value(value: Json, context: Context) -> Any:
         return f"{found.get('comparator') or ''}{_number(found)}" or None
     if kind == "CodeableConcept":
         return cwe_of(found, context)
-    if kind == "boolean":
+    if kind == "Boolean":
         return "Y" if found else "N"
-    if kind == "dateTime":
+    if kind == "DateTime":
         return to_ts(found, context)
-    if kind == "time":
+    if kind == "Time":
         return str(found).replace(":", "")
     if kind == "Period":
         return tuple(to_ts(found[end], context) if found.get(end) else "" for end in ("start", "end"))
