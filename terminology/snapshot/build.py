@@ -99,8 +99,9 @@ def write(
     )
     properties, columns = _properties(concepts)
     arrays |= columns
-    arrays |= _text(concepts, path.parent, progress)
-    files.write(path, meta | {"count": len(concepts), "columns": properties}, arrays)
+    texts, syllables = _text(concepts, path.parent, progress)
+    meta = meta | {"count": len(concepts), "columns": properties, "syllables": syllables}
+    files.write(path, meta, arrays | texts)
 
 
 def _parents(concept: Concept, ordinals: dict[str, int]) -> list[int]:
@@ -148,12 +149,14 @@ def _properties(concepts: Sequence[Concept]) -> tuple[list[str], dict[str, Array
     return list(pairs), arrays
 
 
-def _text(concepts: Sequence[Concept], folder: Path, progress: Progress) -> dict[str, Array]:
-    """Return the searchable texts and their index, a block of concepts at a time."""
+def _text(
+    concepts: Sequence[Concept], folder: Path, progress: Progress
+) -> tuple[dict[str, Array], list[str]]:
+    """Return the searchable texts and their index, made a block of concepts at a time, and the syllables by number."""
     lengths = np.fromiter((len(concept.display or "") for concept in concepts), np.uint32, len(concepts))
     lines: list[bytes] = []
+    speech = Speech()
     with grams.Index(folder, lengths) as index:
-        speech = Speech()
         for start in range(0, len(concepts), BLOCK):
             block = concepts[start : start + BLOCK]
             names = [hanzi.fold(concept.display) if concept.display else "" for concept in block]
@@ -163,7 +166,8 @@ def _text(concepts: Sequence[Concept], folder: Path, progress: Progress) -> dict
                 for concept, name in zip(block, names, strict=True)
             ]
             progress(start + len(block), len(concepts))
-        return _blob("text", lines) | {"name_length": lengths} | index.finish()
+        arrays = _blob("text", lines) | {"name_length": lengths} | index.finish()
+    return arrays, speech.syllable_list
 
 
 def _index_block(

@@ -208,7 +208,10 @@ class SnapshotCodeSystem(Described):
             if start is None:
                 return np.zeros(0, np.uint32)
             below = self.snapshot.hierarchy.descendants(start)
-            return np.union1d(below, np.array([start], np.uint32)) if filter.op == "is-a" else below
+            if filter.op != "is-a":
+                return below
+            # Sorted already: to insert one costs a copy, a union would sort all again.
+            return np.insert(below, int(np.searchsorted(below, start)), np.uint32(start))
         if filter.op == "regex" and filter.property in ("concept", "code"):
             beginning = BEGINNING.fullmatch(filter.value)
             return self.snapshot.beginning(beginning[1].replace("\\", "")) if beginning else None

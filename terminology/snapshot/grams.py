@@ -5,7 +5,7 @@ the order in which they are shown, so the first page is a slice and the total is
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +22,9 @@ RANK_BITS, LENGTH_BITS, ORDINAL_BITS = 4, 8, 24
 """The order of an entry, highest first: gram number (28 bits), rank, length of the name, ordinal."""
 
 SIZES = (1, 2, 3)
+SYLLABLE = 0x100000
+"""Syllables are indexed as characters of a private plane, so a pair of them is a gram like a pair of 汉字."""
+
 ENTRY = np.dtype([("gram", np.uint64), ("order", np.uint64)])
 PART = 4_000_000
 """Entries that are sorted at once: with more the grams are taken in ranges, so memory stays the same."""
@@ -56,9 +59,13 @@ Numbers = NDArray[np.int64]
 
 def key(gram: str) -> int:
     """Return the number that stands for a gram of one to three characters."""
+    return key_of(map(ord, gram))
+
+
+def key_of(points: Iterable[int]) -> int:
     number = 0
-    for character in gram:
-        number = number << POINT_BITS | ord(character)
+    for point in points:
+        number = number << POINT_BITS | point
     return number
 
 
@@ -98,7 +105,8 @@ class Index:
         """`lengths` are the lengths of the displays: of two equal matches the shorter name comes first."""
         self._lengths = np.minimum(lengths, (1 << LENGTH_BITS) - 1).astype(np.uint64)
         self._open = ExitStack()
-        self._files, self._ordinals = [self._file(folder) for _ in SIZES], self._file(folder)
+        self._files = [self._file(folder) for _ in SIZES]
+        self._ordinals, self._ranks = self._file(folder), self._file(folder)
 
     def _file(self, folder: Path) -> IO[bytes]:
         return self._open.enter_context(tempfile.TemporaryFile(dir=folder))
@@ -136,14 +144,15 @@ class Index:
         self._files[size - 1].write(entries.data)
 
     def finish(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays `gram_key` (sorted), `gram_off` and `gram_ord`; the last is mapped, not read."""
+        """Return the arrays `gram_key` (sorted), `gram_off`, `gram_ord` and `gram_rank`; the last two are mapped, not read."""
         keys, counts = [], []
         for file in self._files:
             for part in _parts(file):
-                distinct, number, listed = _listed(part)
+                distinct, number, listed, ranks = _listed(part)
                 keys.append(distinct)
                 counts.append(number)
                 self._ordinals.write(listed.data)
+                self._ranks.write(ranks.data)
         offsets = np.zeros(sum(map(len, counts)) + 1, np.uint64)
         if counts:
             np.cumsum(np.concatenate(counts), out=offsets[1:])
@@ -151,6 +160,7 @@ class Index:
             "gram_key": np.concatenate(keys) if keys else np.zeros(0, np.uint64),
             "gram_off": offsets,
             "gram_ord": _mapped(self._ordinals, np.dtype(np.uint32)),
+            "gram_rank": _mapped(self._ranks, np.dtype(np.uint8)),
         }
 
 
@@ -181,8 +191,10 @@ def _parts(file: IO[bytes]) -> Iterator[NDArray[Any]]:
         yield np.concatenate(picked)
 
 
-def _listed(entries: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]:
-    """Return the sorted grams, how many concepts each has, and those concepts in rank order."""
+def _listed(
+    entries: NDArray[Any],
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return the sorted grams, how many concepts each has, and those concepts in rank order with their ranks."""
     distinct, number = np.unique(entries["gram"], return_inverse=True)
     order = number.astype(np.uint64) << np.uint64(RANK_BITS + LENGTH_BITS + ORDINAL_BITS) | entries["order"]
     order.sort()
@@ -195,4 +207,5 @@ def _listed(entries: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint6
         distinct,
         np.bincount(group[first].astype(np.int64), minlength=len(distinct)).astype(np.uint64),
         found[first].astype(np.uint32),
+        (order[first] >> np.uint64(ORDINAL_BITS + LENGTH_BITS)).astype(np.uint8) & UNMATCHED,
     )

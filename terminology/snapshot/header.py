@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-MAGIC = b"HTSNAP02"
+MAGIC = b"HTSNAP03"
 """The last two digits count the forms that the file has had."""
 
 

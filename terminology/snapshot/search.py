@@ -1,35 +1,49 @@
 """Filtered expansion: the concepts that a typed filter means, best first.
 
-Ranking: code, name, initials, pinyin, substring, designation (docs/terminology/search.md). A filter of up to
-three characters is one list of the index. A longer one starts from the lists of its grams and checks
-each candidate's texts. Several words must all match.
+Ranking: code, name, initials, pinyin, substring, designation (docs/terminology/search.md). A filter of up to three
+characters, and pinyin of up to three syllables, is one list of the index or a few. A longer one starts from the lists
+of its parts and checks each candidate's texts. Several words must all match.
 """
 
 from collections import OrderedDict
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terminology import hanzi
 from terminology.snapshot import grams
+from terminology.snapshot.syllables import Spelling, Syllables
 
 Ordinals = NDArray[np.uint32]
 EMPTY: Ordinals = np.zeros(0, np.uint32)
+NO_RANKS: NDArray[np.uint8] = np.zeros(0, np.uint8)
 CACHED_FILTERS = 4096
+LISTED = 3
+"""Characters or syllables that one list of the index stands for."""
 
 
 class Texts(Protocol):
     """What the search needs of a snapshot."""
 
+    count: int
     gram_key: NDArray[np.uint64]
     gram_off: NDArray[np.uint64]
     gram_ord: NDArray[np.uint32]
+    gram_rank: NDArray[np.uint8]
+    name_lengths: NDArray[np.uint32]
+    syllables: list[str]
 
     def texts(self, ordinal: int) -> str:
         """Return the searchable texts of a concept, a line each: kind digit, text; pinyin as spaced syllables."""
 
-    def name_length(self, ordinal: int) -> int: ...
+
+class Ranked(NamedTuple):
+    """Concepts with their ranks, in any order, possibly more than once."""
+
+    ordinals: Ordinals
+    ranks: NDArray[np.uint8]
 
 
 class Search:
@@ -37,6 +51,7 @@ class Search:
 
     def __init__(self, snapshot: Texts) -> None:
         self._snapshot = snapshot
+        self._syllables = Syllables(snapshot.syllables)
         self._recent: OrderedDict[str, Ordinals] = OrderedDict()
 
     def __call__(self, text: str) -> Ordinals:
@@ -62,50 +77,102 @@ class Search:
         return found
 
     def _word(self, word: str) -> Ordinals:
-        if len(word) <= 3:
-            return self._list(word)
-        candidates = self._candidates(word)
-        ranked = []
-        for ordinal in candidates.tolist():
-            rank = _rank(word, self._snapshot.texts(ordinal))
-            if rank != grams.UNMATCHED:
-                ranked.append((rank, self._snapshot.name_length(ordinal), ordinal))
-        ranked.sort()
-        return np.fromiter((row[2] for row in ranked), np.uint32, len(ranked))
-
-    def _candidates(self, word: str) -> Ordinals:
-        """Return the concepts that have the first grams of `word`, the shortest lists intersected first."""
-        if grams.is_latin(word[:3]):
-            # Only the first three letters are sure to be indexed: pinyin is listed from where a syllable begins.
-            return self._list(word[:3])
-        lists = sorted((self._list(word[at : at + 3]) for at in range(len(word) - 2)), key=len)
-        found = np.sort(lists[0])
-        for other in lists[1:3]:
-            found = np.intersect1d(found, other, assume_unique=True)
-        if word[:3].isascii():
+        if len(word) <= LISTED:
+            return self._list(grams.key(word)).ordinals
+        spellings = list(self._spellings(word))
+        candidates = [self._contiguous(word)]
+        if word[:LISTED].isascii():
             # Codes are listed by their beginning only, so "a.1x" has its first three there and no others.
-            found = np.union1d(found, self._list(word[:3]))
+            first = self._list(grams.key(word[:LISTED]))
+            candidates.append(first.ordinals[first.ranks <= grams.CODE.start])
+        listed: list[Ranked] = []
+        for spelling in spellings:
+            if spelling.length <= LISTED:
+                listed += self._spoken(spelling)
+            else:
+                candidates.append(self._windows(spelling))
+        return self._merged([self._checked(word, np.unique(np.concatenate(candidates))), *listed])
+
+    def _contiguous(self, word: str) -> Ordinals:
+        """Return the concepts of which one text may have the word: those with all its threes of characters."""
+        threes = {word[at : at + LISTED] for at in range(len(word) - LISTED + 1)}
+        return self._common([self._list(grams.key(three)).ordinals for three in threes])
+
+    def _spellings(self, word: str) -> Iterator[Spelling]:
+        """Yield how the word may be read in syllables that follow each other in some name here."""
+        if word.isascii() and word.isalnum():
+            yield from self._syllables.spellings(
+                word, follows=lambda pair: len(self._list(pair).ordinals) > 0
+            )
+
+    def _spoken(self, spelling: Spelling) -> Iterator[Ranked]:
+        """Yield the lists of up to three syllables; what is only begun is no whole name."""
+        for key in spelling.grams():
+            found = self._list(key)
+            if spelling.is_open:
+                whole = np.uint8(grams.PINYIN.whole)
+                found = Ranked(
+                    found.ordinals, np.where(found.ranks == whole, np.uint8(grams.PINYIN.start), found.ranks)
+                )
+            yield found
+
+    def _windows(self, spelling: Spelling) -> Ordinals:
+        """Return the concepts that have each three syllables of a longer spelling."""
+        lists = []
+        for window in spelling.windows(LISTED):
+            parts = [self._list(key).ordinals for key in window.grams()]
+            lists.append(parts[0] if len(parts) == 1 else np.concatenate([EMPTY, *parts]))
+        return self._common(lists)
+
+    def _common(self, lists: Sequence[Ordinals]) -> Ordinals:
+        """Return what all lists have, the shortest looked up in the others."""
+        ordered = sorted(lists, key=len)
+        found = ordered[0]
+        for other in ordered[1:]:
+            if not len(found):
+                break
+            has = np.zeros(self._snapshot.count, bool)
+            has[other] = True
+            found = found[has[found]]
         return found
 
-    def _list(self, gram: str) -> Ordinals:
+    def _checked(self, word: str, candidates: Ordinals) -> Ranked:
+        texts = self._snapshot.texts
+        ranks = np.fromiter((_rank(word, texts(at)) for at in candidates.tolist()), np.uint8, len(candidates))
+        matches = ranks != grams.UNMATCHED
+        return Ranked(candidates[matches], ranks[matches])
+
+    def _merged(self, parts: Sequence[Ranked]) -> Ordinals:
+        """Return each concept once, where it ranks best; of equals the shorter name first."""
+        ordinals = np.concatenate([part.ordinals for part in parts])
+        ranks = np.concatenate([part.ranks for part in parts])
+        order = np.lexsort((ordinals, self._snapshot.name_lengths[ordinals], ranks))
+        ordinals = ordinals[order]
+        _, first = np.unique(ordinals, return_index=True)
+        first.sort()
+        return ordinals[first]
+
+    def _list(self, gram: int) -> Ranked:
         index = self._snapshot
-        wanted = np.uint64(grams.key(gram))
+        wanted = np.uint64(gram)
         at = int(np.searchsorted(index.gram_key, wanted))
         if at == len(index.gram_key) or index.gram_key[at] != wanted:
-            return EMPTY
-        return index.gram_ord[int(index.gram_off[at]) : int(index.gram_off[at + 1])]
+            return Ranked(EMPTY, NO_RANKS)
+        begin, end = int(index.gram_off[at]), int(index.gram_off[at + 1])
+        return Ranked(index.gram_ord[begin:end], index.gram_rank[begin:end])
 
 
 def _rank(word: str, texts: str) -> int:
     """Return the best rank of `word` among the texts of one concept."""
     best = grams.UNMATCHED
+    is_typed = word.isascii()
     for line in texts.split("\n"):
         kind = grams.KINDS[int(line[0])]
         text = line[1:]
         if kind is grams.PINYIN:
             rank = (
                 _rank_spoken(word, [syllable.split("|") for syllable in text.split(" ")])
-                if word.isascii()
+                if is_typed
                 else best
             )
         elif text == word:

@@ -28,6 +28,9 @@ class Snapshot:
         self.gram_key: NDArray[np.uint64] = self._arrays["gram_key"]
         self.gram_off: NDArray[np.uint64] = self._arrays["gram_off"]
         self.gram_ord: NDArray[np.uint32] = self._arrays["gram_ord"]
+        self.gram_rank: NDArray[np.uint8] = self._arrays["gram_rank"]
+        self.name_lengths: NDArray[np.uint32] = self._arrays["name_length"]
+        self.syllables: list[str] = self.meta["syllables"]
         self.hierarchy = Hierarchy(self._arrays)
         self.search = Search(self)
         # Plain views of the same memory: one text is then read without making an array.
@@ -153,9 +156,6 @@ class Snapshot:
 
     def texts(self, ordinal: int) -> str:
         return self._bytes("text", ordinal).decode()
-
-    def name_length(self, ordinal: int) -> int:
-        return int(self._arrays["name_length"][ordinal])
 
     def _bytes(self, name: str, row: int) -> bytes:
         offsets, content = self._views[name]

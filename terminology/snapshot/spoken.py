@@ -5,6 +5,7 @@ up once, each window of three characters once, and names are put together from t
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +20,13 @@ from terminology.snapshot.grams import Index, Numbers, Points, Texts
 MAX_WINDOW_READINGS = 16
 MAX_WINDOWS = 200_000
 UNICODE = 0x110000
+"""Characters are numbered below it, so three numbers make one of 63 bits."""
+
+ABSENT = UNICODE - 1
+"""Stands for what would follow the last character of a name."""
 
 Grams = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-"""Grams of one, two and three letters."""
+"""Grams of one, two and three letters or syllables."""
 
 
 class Syllables(dict[str, str]):
@@ -40,6 +45,7 @@ class Speech:
     syllables: Syllables = field(default_factory=Syllables)
     _number: NDArray[np.int32] = field(default_factory=lambda: np.full(UNICODE, -1, np.int32))
     _readings: list[tuple[str, ...]] = field(default_factory=list)
+    _ids: dict[str, int] = field(default_factory=dict)
     _windows: dict[int, Grams] = field(default_factory=dict)
 
     def add(self, index: Index, points: Points, lengths: Numbers, ordinals: Numbers) -> None:
@@ -55,7 +61,18 @@ class Speech:
         starts[np.cumsum(counts[number]) - counts[number]] = True
         syllables = np.bincount(owner, weights=counts[number], minlength=len(lengths)).astype(np.int64)
         index.add(Texts(grams.PINYIN, letters[at], syllables, ordinals, starts))
+        usual = np.array([self._id(readings[0]) if readings else 0 for readings in self._readings], np.uint32)
+        index.add(Texts(grams.PINYIN, usual[number], spoken, ordinals))
         self._add_rarer(index, number, owner, ordinals)
+
+    def _id(self, syllable: str) -> int:
+        """Return the character that stands for a syllable."""
+        return grams.SYLLABLE + self._ids.setdefault(syllable, len(self._ids))
+
+    @property
+    def syllable_list(self) -> list[str]:
+        """The syllables by number, for those who search."""
+        return list(self._ids)
 
     def written(self, name: str) -> list[str]:
         """Return the readings of each spoken character of a folded name."""
@@ -82,14 +99,13 @@ class Speech:
         """
         if not len(number):
             return
-        count = len(self._readings)
-        following = [_shifted(number, owner, step, absent=count) for step in (1, 2)]
-        has_several = np.array([len(readings) > 1 for readings in self._readings] + [False])
+        following = [_shifted(number, owner, step, absent=ABSENT) for step in (1, 2)]
+        has_several = np.zeros(UNICODE, bool)
+        has_several[[at for at, readings in enumerate(self._readings) if len(readings) > 1]] = True
         several = has_several[number] | has_several[following[0]] | has_several[following[1]]
-        base = UNICODE
-        windows = (number * base + following[0]) * base + following[1]
+        windows = (number * UNICODE + following[0]) * UNICODE + following[1]
         distinct, which = np.unique(windows[several], return_inverse=True)
-        found = [self._window(window, base, count) for window in distinct.tolist()]
+        found = [self._window(window) for window in distinct.tolist()]
         concept = ordinals[owner[several]]
         for size in grams.SIZES:
             rows = [window[size - 1] for window in found]
@@ -99,18 +115,18 @@ class Speech:
             ranks = np.full(len(at), grams.RARER_READING.inside, np.uint64)
             index.add_grams(size, flat[at], np.repeat(concept, counts[which]), ranks)
 
-    def _window(self, window: int, base: int, absent: int) -> Grams:
+    def _window(self, window: int) -> Grams:
         known = self._windows.get(window)
         if known is None:
             if len(self._windows) >= MAX_WINDOWS:
                 self._windows.clear()
-            numbers = (window // base // base, window // base % base, window % base)
-            readings = [self._readings[number] for number in numbers if number != absent]
-            known = self._windows[window] = _rarer(readings)
+            numbers = (window // UNICODE // UNICODE, window // UNICODE % UNICODE, window % UNICODE)
+            readings = [self._readings[number] for number in numbers if number != ABSENT]
+            known = self._windows[window] = _rarer(readings, self._id)
         return known
 
 
-def _rarer(window: list[tuple[str, ...]]) -> Grams:
+def _rarer(window: list[tuple[str, ...]], id_of: Callable[[str], int]) -> Grams:
     """Return the grams of up to three characters in which one is not read as usual, at the window's beginning."""
     texts = [
         (rarer + "".join(following[0] for following in window[1:]))[:3] for rarer in window[0][1:]
@@ -124,6 +140,9 @@ def _rarer(window: list[tuple[str, ...]]) -> Grams:
         for size in range(1, len(choice) + 1):
             for start in range(len(choice) - size + 1):
                 found[size - 1][grams.key("".join(choice[start : start + size]))] = None
+    for size in range(1, len(window) + 1):
+        for reading in itertools.islice(itertools.product(*window[:size]), 1, MAX_WINDOW_READINGS):
+            found[size - 1][grams.key_of(map(id_of, reading))] = None
     return tuple(found[0]), tuple(found[1]), tuple(found[2])
 
 
