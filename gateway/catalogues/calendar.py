@@ -7,14 +7,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import apsw
 
 from gateway.catalogues.place import Office, snapshot_path
-from gateway.store.protocol import Commit, OutboxRow, Store
+from gateway.store.protocol import Commit, OutboxRow, Put, Store
+from terminology.fhirjson import Json
 from terminology.issues import FhirError
 from terminology.snapshot.header import is_readable
 
@@ -58,7 +59,9 @@ class Calendar:
     async def _announce(self, due: "list[tuple[str, Catalogue, PublishedVersion]]") -> None:
         for topic, catalogue, version in due:
             # Told before it is noted: after a crash in between others hear it twice, never not at all.
-            await self._store.commit(Commit((), outbox=[self._row(topic, catalogue, version)]))
+            record = to_library(topic, catalogue, version, today=self._now().date())
+            row = self._row(topic, catalogue, version, focus=f"Library/{record['id']}")
+            await self._store.commit(Commit([Put(record, unless_same=True)], outbox=[row]))
             await self._office.run(partial(self._office.catalogues.announced, version.change_set, topic))
 
     def _due(self) -> "list[tuple[str, Catalogue, PublishedVersion]]":
@@ -72,13 +75,42 @@ class Calendar:
                     write_snapshot(catalogues, version, self._office.snapshots)
         return catalogues.to_announce(today)
 
-    def _row(self, topic: str, catalogue: "Catalogue", version: "PublishedVersion") -> OutboxRow:
+    def _row(
+        self, topic: str, catalogue: "Catalogue", version: "PublishedVersion", *, focus: str
+    ) -> OutboxRow:
         payload = {
-            "focus": f"{catalogue.url}|{version.label}",
+            "focus": focus,
             "receivers": [],
+            "canonical": f"{catalogue.url}|{version.label}",
             "at": self._now().isoformat(),
             "catalogue": catalogue.id,
             "number": version.number,
             "effective": version.effective_from.isoformat(),
         }
         return OutboxRow(f"catalogue-{topic}", f"catalogue/{catalogue.id}", payload)
+
+
+def to_library(topic: str, catalogue: "Catalogue", version: "PublishedVersion", *, today: date) -> Json:
+    """Return the record of a version as a Library (https://hl7.org/fhir/R4/library.html): what subscribers are told of.
+
+    The codes themselves are no stored resource; `relatedArtifact` names the CodeSystem that the operations answer from.
+    """
+    id = f"{catalogue.id}-{version.number}"
+    return {
+        "resourceType": "Library",
+        "id": id,
+        "url": f"https://hutong.health/fhir/Library/{id}",
+        "version": version.label,
+        "name": "".join(part.capitalize() for part in catalogue.id.split("-")),
+        "title": catalogue.title,
+        "status": "active" if topic == "in-force" else "draft",
+        "type": {
+            "coding": [
+                {"system": "http://terminology.hl7.org/CodeSystem/library-type", "code": "asset-collection"}
+            ]
+        },
+        "date": today.isoformat(),
+        "copyright": catalogue.source,
+        "effectivePeriod": {"start": version.effective_from.isoformat()},
+        "relatedArtifact": [{"type": "composed-of", "resource": f"{catalogue.url}|{version.label}"}],
+    }

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +14,14 @@ import pytest
 
 from conformance.recognition import load_packs
 from gateway.app import Gateway
+from gateway.catalogues.authoring import Catalogue
+from gateway.catalogues.calendar import Calendar
+from gateway.catalogues.place import Office
+from gateway.settings import Settings
+from gateway.store.memory import MemoryStore
 from mappings.language.active import ActiveMaps
-from terminology.fhirjson import Json
+from terminology.catalogue.row import Row
+from terminology.fhirjson import Json, decode_resource
 from tests.gateway.running import run, running
 
 FIRST = "code,display,parent\nI10,高血压,\nI10.1,高血压1级,I10\nE11,2型糖尿病,\n"
@@ -189,30 +196,55 @@ class TestCatalogues:
 
     def test_others_hear_of_a_version_that_is_planned_or_in_force(self, tmp_path: Path) -> None:
         async def main() -> None:
-            async with running(tmp_path) as gateway:
-                client = Client(gateway)
+            store = MemoryStore()
+            office = Office(Settings(data=tmp_path, store="memory"))
+            calendar = Calendar(
+                office, store, now=lambda: datetime.fromisoformat("2026-11-24T10:00:00+08:00")
+            )
+            await calendar.turn()
+            assert not (tmp_path / "catalogues").exists()
+
+            def publish(rows: list[Row], label: str, effective: str) -> None:
+                catalogues = office.catalogues
+                catalogues.register(Catalogue("dx", "urn:dx", "诊断", "diagnosis", "test"), who="甲")
+                made, _ = catalogues.draft("dx", rows, title=label, who="甲")
+                catalogues.move(made.id, "submitted", who="甲")
+                catalogues.move(made.id, "approved", who="乙")
+                catalogues.publish(made.id, who="乙", effective=date.fromisoformat(effective), label=label)
+
+            await office.run(lambda: publish([Row("I10", "高血压")], "2026", "2026-01-01"))
+            await office.run(lambda: publish([Row("I10", "原发性高血压")], "2099", "2099-01-01"))
+            await calendar.turn()
+            await calendar.turn()
+            rows = [row for _, row in await store.outbox()]
+            assert [(row.topic, row.payload["focus"], row.key) for row in rows] == [
+                ("catalogue-in-force", "Library/dx-1", "catalogue/dx"),
+                ("catalogue-scheduled", "Library/dx-2", "catalogue/dx"),
+            ]
+            assert (rows[1].payload["effective"], rows[1].payload["canonical"]) == (
+                "2099-01-01",
+                "urn:dx|2099",
+            )
+            record = await store.read("Library", "dx-2")
+            assert record is not None
+            assert record.body is not None
+            assert decode_resource(record.body)["status"] == "draft"
+            await office.close()
+
+        run(main())
+
+    def test_a_scheduled_version_is_taken_back_with_its_codes(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            async with asking(tmp_path) as client:
                 await client.publish(FIRST, label="2026")
                 await client.publish(SECOND, label="2099", effective="2099-01-01")
-                await gateway.calendar.turn()
-                rows = [row for _, row in await gateway.store.outbox()]
                 url = "https://hutong.health/fhir/CodeSystem/dx"
-                assert [(row.topic, row.payload["focus"], row.key) for row in rows] == [
-                    ("catalogue-in-force", f"{url}|2026", "catalogue/dx"),
-                    ("catalogue-scheduled", f"{url}|2099", "catalogue/dx"),
-                ]
-                assert rows[1].payload["effective"] == "2099-01-01"
-                await gateway.calendar.turn()
-                assert len(await gateway.store.outbox()) == 2
+                await client.get(f"/fhir/CodeSystem/$lookup?system={url}&version=2099&code=N18")
                 rejected = await client.post("/catalogues/change-sets/2/reject", {"note": "作废"}, who="丁")
                 assert rejected["state"] == "rejected"
-                assert [
-                    row["label"] for row in (await client.get("/catalogues/dx/versions"))["versions"]
-                ] == ["2026"]
-                versions = await client.get(
-                    f"/fhir/CodeSystem/$lookup?system={url}&version=2099&code=N18", status=404
-                )
-                assert versions["resourceType"] == "OperationOutcome"
-                await client.http.aclose()
+                versions = (await client.get("/catalogues/dx/versions"))["versions"]
+                assert [row["label"] for row in versions] == ["2026"]
+                await client.get(f"/fhir/CodeSystem/$lookup?system={url}&version=2099&code=N18", status=404)
 
         run(main())
 
