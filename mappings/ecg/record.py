@@ -65,7 +65,6 @@ def to_record(
             "reason": recording.reason,
             "filters": dict(recording.filters),
             "leads": [_lead(lead) for lead in whole.leads] if shows else [],
-            "lead_names": [lead.label for lead in recording.leads],
             "measurements": [
                 _measurement(row.name, row.value, row.is_derived) for row in recording.measurements
             ],
@@ -82,7 +81,6 @@ def to_record(
                 }
                 for issue in found
             ],
-            "passed": "false" if any(issue.severity == "error" for issue in found) else "true",
             "file": {
                 "media_type": recording.media_type,
                 "size": len(raw),

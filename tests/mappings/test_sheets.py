@@ -1,6 +1,7 @@
 """Sheets as they come: workbooks with several sheets, GBK CSV, envelopes, capitals of SQL, rows that are off by one."""
 
 import io
+import json
 import random
 import zipfile
 from datetime import date, datetime, time
@@ -139,6 +140,42 @@ class TestCsv:
         assert sheet.problems[1].values == {"line": 3, "count": 4, "columns": 3}
         assert sheet.rows[1] == {"a": "1", "b": "2", "c": "3", "#4": "4"}
         assert sheet.part(1, 3).problems.keys() == {0}
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            "\n".join([",".join(HEAD), ",".join(ROW)] * 3).encode("gbk"),
+            json.dumps(
+                {"code": 0, "msg": "ok", "data": {"list": [dict(zip(HEAD, ROW, strict=True))]}}
+            ).encode(),
+        ],
+    )
+    def test_mutations_end_in_rows_or_in_a_reason(self, raw: bytes) -> None:
+        chance = random.Random(11)
+        for _ in range(500):
+            mutated = bytearray(raw)
+            for _ in range(chance.randint(1, 8)):
+                at = chance.randrange(len(mutated))
+                match chance.randrange(4):
+                    case 0:
+                        mutated[at] = chance.randrange(256)
+                    case 1:
+                        mutated[at:at] = chance.choice(
+                            (b'"', b"\n", b",", b"\x00", b"[", b"{", b"\\", b"\xff\xfe")
+                        )
+                    case 2:
+                        del mutated[at : at + chance.randint(1, 20)]
+                    case _:
+                        mutated[at:at] = mutated[: chance.randint(1, 60)]
+                if not mutated:
+                    mutated = bytearray(b"x")
+            for adapter in ("table", ""):
+                try:
+                    list(convert(bytes(mutated), MAPS, adapter=adapter))
+                except FhirError as error:
+                    told = [issue.text("zh") for issue in error.issues]
+                    if not all(told):
+                        raise
 
 
 class TestEnvelope:
