@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gateway.search.parse import parse
@@ -113,11 +114,14 @@ class RecognitionStore:
             log.warning("triggers of the last run were not looked for: %s", error)
         while True:
             resource, done = await self._queue.get()
+            started = perf_counter()
             try:
                 await self._make(resource, context)
             finally:
                 done.set()
                 self._queue.task_done()
+            # Under a load of orders the reminders take at most half of the time: orders and reports come first.
+            await asyncio.sleep(perf_counter() - started)
 
     async def _make(self, resource: Json, context: "Context") -> None:
         from gateway.recognition.remind import remind

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gateway.store.changes import key
@@ -15,6 +16,26 @@ if TYPE_CHECKING:
     from gateway.workflow.packs import Packs
 
 Key = tuple[str, str]
+
+
+MEMO_SECONDS = 2.0
+
+
+class Memo:
+    """The services that centres registered, by category, for a moment: every order asks for them."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[float, list[Json]]] = {}
+
+    def get(self, category: str) -> list[Json] | None:
+        found = self._held.get(category)
+        return found[1] if found is not None and monotonic() - found[0] < MEMO_SECONDS else None
+
+    def keep(self, category: str, services: list[Json]) -> None:
+        self._held[category] = (monotonic(), services)
+
+    def forget(self) -> None:
+        self._held.clear()
 
 
 class Draft:
@@ -31,8 +52,9 @@ class Draft:
         new_id: Callable[[], str],
         packs: "Packs",
         terminology: Any = None,
+        memo: Memo | None = None,
     ) -> None:
-        self.terminology = terminology
+        self.terminology, self.memo = terminology, memo or Memo()
         self.commit, self.store, self.actor, self.now, self.new_id, self.packs = (
             commit, store, actor, now, new_id, packs,
         )  # fmt: skip

@@ -7,7 +7,6 @@ commit of types without a machine passes untouched.
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +17,7 @@ from gateway.store.protocol import Commit, Delete, Put, SearchPage, Store, Versi
 from gateway.workflow import provenance
 from gateway.workflow.access import AUDITED, AccessLog
 from gateway.workflow.actor import GATEWAY, Actor, acting, acting_as
-from gateway.workflow.draft import Draft, Key, Move
+from gateway.workflow.draft import Draft, Key, Memo, Move
 from gateway.workflow.effects import effect
 from gateway.workflow.judge import judge
 from gateway.workflow.machine import Machine, machines, state_of
@@ -33,11 +32,11 @@ MOST_CHANGES = 64
 
 
 class StepFirst(Exception):
-    """A Task must go one state further, in a commit of its own, before this commit can be made (effects raise it)."""
+    """A Task must go further, each state in a commit of its own, before this commit can be made (effects raise it)."""
 
-    def __init__(self, task: Json, status: str, actor: Actor = GATEWAY, **elements: Any) -> None:
-        super().__init__(f"Task/{task['id']} → {status}")
-        self.task, self.status, self.actor, self.elements = task, status, actor, elements
+    def __init__(self, task: Json, *statuses: str, **elements: Any) -> None:
+        super().__init__(f"Task/{task['id']} → {', '.join(statuses)}")
+        self.task, self.statuses, self.elements = task, statuses, elements
 
 
 class GuardedStore:
@@ -55,6 +54,7 @@ class GuardedStore:
         self._store, self._terminology = store, terminology
         self.shelf, self._clock, self._new_id = shelf, clock, new_id
         self._machines = machines()
+        self._memo = Memo()
         self._access = AccessLog(store, clock=clock, new_id=new_id)
 
     def __getattr__(self, name: str) -> Any:
@@ -104,7 +104,9 @@ class GuardedStore:
     async def commit(self, commit: Commit) -> Sequence[Version | None]:
         """Write the changes with what follows from them; raises as the store does, BusinessRule for what no machine allows."""
         if all(map(self._is_quiet, commit.changes)):
-            return await self._store.commit(commit)
+            written = await self._store.commit(commit)
+            self._forget(commit)
+            return written
         actor = acting()
         for attempt in range(ATTEMPTS):
             try:
@@ -117,6 +119,11 @@ class GuardedStore:
                 await asyncio.sleep(min(0.1, 0.001 * 2**attempt) * (0.5 + secrets.randbelow(1000) / 1000))
         raise Unavailable("HT-MSG-21", reference="/".join(key(commit.changes[0])), attempts=ATTEMPTS)
 
+    def _forget(self, commit: Commit) -> None:
+        """A service that was written is asked for anew."""
+        if any(key(change)[0] == "HealthcareService" for change in commit.changes):
+            self._memo.forget()
+
     def _is_quiet(self, change: Put | Delete) -> bool:
         """Whether a change needs no look: a type without machine, or a new resource that nothing follows from."""
         if isinstance(change, Delete):
@@ -128,7 +135,7 @@ class GuardedStore:
         now = self._clock()
         draft = Draft(
             commit, self._store, actor=actor, now=now, new_id=self._new_id, packs=self.shelf.at(now.date()),
-            terminology=self._terminology,
+            terminology=self._terminology, memo=self._memo,
         )  # fmt: skip
         await draft.read_before(
             place
@@ -147,6 +154,7 @@ class GuardedStore:
                 raise
         provenance.record(draft)
         written = await self._store.commit(draft.completed())
+        self._forget(commit)
         return written[: len(commit.changes)]
 
     async def _judge_one(self, draft: Draft, place: Key) -> None:
@@ -206,16 +214,18 @@ class GuardedStore:
             await _run(move.transition.effects, move)
 
     async def _step(self, step: StepFirst) -> None:
-        """Take a Task one state further; a write that came first makes the whole commit look again."""
-        task = step.task
-        resource = {**task, "status": step.status, **step.elements}
+        """Take a Task further, state by state; a write that came first makes the whole commit look again."""
+        task = {**step.task, **step.elements}
         number = int(task["meta"]["versionId"])
-        who = replace(step.actor, request_id=acting().request_id)
-        with acting_as(who) if who != acting() else nullcontext():
-            try:
-                await self.commit(Commit([Put(resource, expected=number)]))
-            except VersionConflict:
-                return
+        with acting_as(replace(GATEWAY, request_id=acting().request_id)):
+            for status in step.statuses:
+                try:
+                    [version] = await self.commit(Commit([Put({**task, "status": status}, expected=number)]))
+                except VersionConflict:
+                    return
+                assert version is not None
+                assert version.body is not None
+                task, number = decode_resource(version.body), version.version
 
     async def _explain(self, commit: Commit) -> None:
         """Raise the caller's own conflict: BusinessRule for a claim that somebody else won, else VersionConflict."""

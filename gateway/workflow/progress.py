@@ -26,6 +26,11 @@ from terminology.fhirjson import Json
 READABLE = frozenset({"imaging", "ecg", "pathology", "consult"})
 """Categories whose data a person reads; a laboratory's values come with their report."""
 
+BEFORE_DATA = frozenset(
+    {"ordered", "booked", "arrived", "collected", "in-transit", "received", "submitted", "created"}
+)
+"""Phases before anything was there to be read: no work Task was opened yet."""
+
 WAVEFORM = frozenset({"131328", "11524-6", "34534-8", "8601-7"})
 """Codes of an ECG's waveform (value set ecg-code)."""
 
@@ -97,8 +102,9 @@ async def report(move: Move) -> None:
         task = await _task_of(draft, reference)
         if task is not None:
             await _report_task(move, task)
-        order = await draft.read(reference)
-        receivers += await receivers_of(draft, task, order)
+        receivers += await receivers_of(draft, task, None) or await receivers_of(
+            draft, None, await draft.read(reference)
+        )
     if move.now in ("final", "appended") and (move.is_new or move.was != move.now):
         draft.tell(
             "report-final", move.reference, receivers, order=found[0] if found else _subject(resource),
@@ -139,8 +145,9 @@ async def _report_task(move: Move, task: Json) -> None:
     await _ready(move, task)
     if status == "on-hold":
         raise StepFirst(task, "in-progress")
-    for work in await open_work(draft, f"Task/{task['id']}"):
-        await _close_work(move, work)
+    if phase_of(task) not in BEFORE_DATA:
+        for work in await open_work(draft, f"Task/{task['id']}"):
+            await _close_work(move, work)
     done = {
         **task,
         "status": "completed",
@@ -233,9 +240,11 @@ async def _fail(move: Move, order: str, reason: str, event: str) -> None:
 
 async def _ready(move: Move, task: Json) -> None:
     """Data or a report for a Task that nobody accepted: the one who did the work accepted it; step by step."""
+    is_done = move.machine.resource in ("DiagnosticReport", "Specimen")
     if task.get("status") in ("requested", "received"):
-        raise StepFirst(task, "accepted", **_owner(move, task))
-    if task.get("status") == "accepted" and move.machine.resource in ("DiagnosticReport", "Specimen"):
+        steps = ("accepted", "in-progress") if is_done else ("accepted",)
+        raise StepFirst(task, *steps, **_owner(move, task))
+    if task.get("status") == "accepted" and is_done:
         raise StepFirst(task, "in-progress")
 
 

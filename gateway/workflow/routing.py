@@ -118,6 +118,24 @@ async def _services(draft: Draft, category: str, codes: frozenset[str]) -> list[
     return named or others
 
 
+async def _registered(draft: Draft, category: str) -> list[Json]:
+    """Return the services of a category; known for a moment, and anew after any of them was written here."""
+    known = draft.memo.get(category)
+    if known is not None:
+        return known
+    params = [
+        ("service-category", f"{CATEGORY}|{category}"),
+        ("active", "true"),
+        ("_count", str(MOST_SERVICES)),
+    ]
+    page = await draft.store.search(
+        parse("HealthcareService", params, strict=True, parameters=draft.store.parameters)
+    )
+    found = [decode_resource(version.body or b"{}") for version in page.matches]
+    draft.memo.keep(category, found)
+    return found
+
+
 def service_is_open(service: Json, now: datetime) -> bool:
     """Whether a HealthcareService takes work now (availableTime, notAvailable; none: always)."""
     for row in service.get("notAvailable") or ():

@@ -21,6 +21,8 @@ from terminology.fhirjson import Json
 from terminology.issues import BusinessRule
 
 PAUSED = "https://hutong.health/fhir/StructureDefinition/paused-since"
+OFFERS = "https://hutong.health/fhir/StructureDefinition/several-offers"
+SEVERAL: Json = {"url": OFFERS, "valueBoolean": True}
 PAUSES = "https://hutong.health/fhir/StructureDefinition/paused-seconds"
 
 
@@ -30,6 +32,8 @@ async def announce(move: Move) -> None:
         await _shape(move)
     if move.now != "requested":
         return
+    if not move.actor.is_gateway and move.kind in ("fulfill", "referral"):
+        await _note_rivals(move)
     draft, task = move.draft, move.current
     owner = await organization_of(draft, reference_of(task.get("owner")))
     draft.tell("task-requested", move.reference, [owner or ""], order=_order_key(task))
@@ -97,15 +101,30 @@ async def tell_status(move: Move) -> None:
     draft.tell("task-status", move.reference, sides, order=_order_key(task), reason=reason)
 
 
-async def cancel_rivals(move: Move) -> None:
-    """The order was offered to several centres: the first to accept it has it, the other offers end (`request-claimed`)."""
-    if move.kind not in ("fulfill", "referral"):
-        return
+async def _note_rivals(move: Move) -> None:
+    """A second offer of an order: both are marked, so that accepting one looks for the other."""
+    rivals = await _rivals(move)
+    for rival in rivals:
+        if not _value(rival, OFFERS, "valueBoolean"):
+            await move.draft.put({**rival, "extension": [*(rival.get("extension") or ()), SEVERAL]})
+    if rivals and not _value(move.current, OFFERS, "valueBoolean"):
+        move.current["extension"] = [*(move.current.get("extension") or ()), SEVERAL]
+
+
+async def _rivals(move: Move) -> list[Json]:
     focus = reference_of(move.current.get("focus"))
     if not focus:
+        return []
+    found = await open_tasks(move.draft, focus=focus, code=f"{FHIR_TASK_CODE}|fulfill")
+    return [row for row in found if f"Task/{row['id']}" != move.reference]
+
+
+async def cancel_rivals(move: Move) -> None:
+    """The order was offered to several centres: the first to accept it has it, the other offers end (`request-claimed`)."""
+    if not _value(move.current, OFFERS, "valueBoolean"):
         return
-    for rival in await open_tasks(move.draft, focus=focus, code=f"{FHIR_TASK_CODE}|fulfill"):
-        if f"Task/{rival['id']}" != move.reference and rival["status"] in ("requested", "received"):
+    for rival in await _rivals(move):
+        if rival["status"] in ("requested", "received"):
             ended = {
                 **rival,
                 "status": "cancelled",

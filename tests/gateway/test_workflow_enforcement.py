@@ -59,6 +59,13 @@ def order(**elements: Any) -> Json:
     }
 
 
+def unplaced(**elements: Any) -> Json:
+    """An order that names no centre."""
+    resource = order(**elements)
+    del resource["performer"]
+    return resource
+
+
 def put(server: Server, resource: Json, **headers: str) -> Any:
     """Write a resource over what is there, with the ETag of what is there."""
     place = f"{resource['resourceType']}/{resource['id']}"
@@ -563,3 +570,23 @@ class TestActivities:
         assert (answer.status_code, code(answer)) == (409, "HT-WF-01")
         assert answer.json()["issue"][0]["expression"] == ["CarePlan.activity.detail.status"]
         assert server.request("PUT", "CarePlan/c", plan("scheduled")).status_code == 200
+
+
+class TestSeveralOffers:
+    """An order offered to several centres: the first to accept has it, the other offers end (§1.3 row 3)."""
+
+    def test_the_other_offers_are_cancelled(self, server: Server) -> None:
+        draft = made(server, unplaced(category=[{"text": "x"}]), **TOWN)
+        focus = {"reference": f"ServiceRequest/{draft['id']}"}
+        first, second, third = (
+            made(server, task(focus=focus, owner={"reference": f"Organization/{name}"}), **TOWN)
+            for name in "abc"
+        )
+        accepted = server.request("GET", f"Task/{second['id']}").json()
+        assert put(server, accepted | {"status": "accepted"}, **DESK).status_code == 200
+        for rival in (first, third):
+            ended = server.request("GET", f"Task/{rival['id']}").json()
+            assert ended["status"] == "cancelled"
+            assert ended["statusReason"]["coding"][0]["code"] == "request-claimed"
+            assert ended["businessStatus"]["coding"][0]["code"] == "claimed-by-other"
+        assert server.request("GET", f"ServiceRequest/{draft['id']}").json()["status"] == "active"
