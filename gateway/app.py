@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, cast
@@ -73,6 +74,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.app")
 
 DRAIN_SECONDS = 10.0
+IMAGING_GAUGES = {
+    "orphans": "Studies that wait for their order.",
+    "asides": "DICOM objects that were kept aside for a person.",
+    "waiting": "Objects that wait to be forwarded.",
+    "parked": "Objects that an archive refused.",
+    "late": "Studies whose resources could not be written yet.",
+}
 
 
 @dataclass(slots=True)
@@ -230,6 +238,8 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     )
     post = _post(settings, stored, outgoing, maps, metrics)
     metrics.gauge("hutong_dicom_open", "Open DICOM associations.", lambda: imaging.dimse.open)
+    for name, text in IMAGING_GAUGES.items():
+        metrics.gauge(f"hutong_imaging_{name}", text, partial(imaging.count, name))
     context = rest.Context(
         store=store,
         operations=Operations(ROWS),

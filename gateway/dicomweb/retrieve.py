@@ -280,6 +280,19 @@ def _parts_answer(
     return Answer(200, rows(), {"Content-Type": f'{MULTIPART}; type="{kind}"; boundary={boundary}'})
 
 
+def pictures_answer(pictures: AsyncIterator[tuple[str, bytes]], kind: str) -> Answer:
+    """Return pictures, each with its address, as they are drawn."""
+    boundary = secrets.token_hex(16)
+
+    async def rows() -> AsyncIterator[bytes]:
+        async for place, picture in pictures:
+            yield f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Location: {place}\r\n\r\n".encode()
+            yield picture + b"\r\n"
+        yield f"--{boundary}--\r\n".encode()
+
+    return Answer(200, rows(), {"Content-Type": f'{MULTIPART}; type="{kind}"; boundary={boundary}'})
+
+
 def _not_acceptable(request: Request) -> NotAcceptable:
     return NotAcceptable(
         "HT-DCM-41", value=(request.param("accept") or request.headers.get("accept", ""))[:80]

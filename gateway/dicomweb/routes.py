@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.channels.part import Part, Receive, Scope, Send, refused
@@ -108,6 +109,8 @@ class Dicomweb(Part):
                 return await retrieve.metadata(request, found)
             case ["rendered"] if instance is not None:
                 return await self._rendered(request, found[0], 1)
+            case ["rendered"]:
+                return await self._all_rendered(request, found)
             case ["thumbnail"]:
                 # The middle of a series shows most of it.
                 return await self._rendered(request, found[len(found) // 2], 1, is_small=True)
@@ -133,6 +136,29 @@ class Dicomweb(Part):
             raise NotAcceptable("HT-DCM-41", value=(request.param("accept") or header)[:80])
         wish = read_wish(request, type, side=THUMBNAIL if is_small else None)
         return Answer(200, await asyncio.to_thread(render, item.path, frame, wish), {"Content-Type": type})
+
+    async def _all_rendered(self, request: Request, found: Sequence[retrieve.Item]) -> Answer:
+        """Every picture of a series or study, in order; objects that cannot be drawn are left out."""
+        from gateway.dicomweb.render import read_wish, render
+
+        ranges = read_accept(request.headers.get("accept", ""), request.param("accept"))
+        type = next((kind for row in ranges for kind in PICTURES if row.takes_parts(kind)), None)
+        if type is None:
+            raise NotAcceptable("HT-DCM-41", value=request.headers.get("accept", "")[:80])
+        wish = read_wish(request, type)
+
+        async def pictures() -> AsyncIterator[tuple[str, bytes]]:
+            for item in found[:MOST_PICTURES]:
+                try:
+                    picture = await asyncio.to_thread(render, item.path, 1, wish)
+                except FhirError:
+                    continue
+                place = (
+                    f"{request.base}/studies/{item.study}/series/{item.series}/instances/{item.uid}/rendered"
+                )
+                yield place, picture
+
+        return retrieve.pictures_answer(pictures(), type)
 
 
 def _uid(text: str) -> str:

@@ -29,6 +29,15 @@ from terminology.issues import FhirError
 log = logging.getLogger("gateway.imaging")
 
 
+COUNTS = {
+    "orphans": "select count(*) from orphan where state = 'open'",
+    "asides": "select count(*) from aside where state = 'open'",
+    "waiting": "select count(*) from forward where state = 'waiting'",
+    "parked": "select count(*) from forward where state = 'parked'",
+    "late": "select count(*) from study where attempts > 0",
+}
+
+
 class Imaging:
     """`maps` are the active maps; `intake` keeps what is refused. Nothing is opened before it is needed."""
 
@@ -93,6 +102,13 @@ class Imaging:
         if not self.settings.dicom:
             return None
         return await self.dimse.start(self.settings.host, self.settings.dicom_port)
+
+    def count(self, what: str) -> int:
+        """Return a figure of the index for the metrics; 0 while nothing was opened."""
+        if "archive" not in self.__dict__:
+            return 0
+        found: int = self.archive.rows(COUNTS[what])[0][0]
+        return found
 
     def answers_at(self, url: str) -> None:
         """Take note of where HTTP really listens (port 0 is any); a base of the settings stands."""

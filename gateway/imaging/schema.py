@@ -35,6 +35,7 @@ create table if not exists instance (
   mapped text not null default ''
 ) without rowid;
 create index if not exists study_due on study (due) where due > 0;
+create index if not exists study_whole on study (changed, order_reference) where is_available = 1;
 create index if not exists study_patient on study (patient_id);
 create index if not exists study_accession on study (accession);
 create index if not exists study_date on study (study_date, study_time);

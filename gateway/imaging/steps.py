@@ -28,6 +28,7 @@ STATES = ("IN PROGRESS", "COMPLETED", "DISCONTINUED")
 # PS3.7 §C.4–C.5, PS3.4 §F.7.2.2.
 DUPLICATE, NO_SUCH, MISSING, INVALID, FINISHED = 0x0111, 0x0112, 0x0120, 0x0106, 0x0110
 RETRY_MS = 30_000
+NEWEST = 20_000
 
 
 class StepRefused(Exception):
@@ -94,6 +95,13 @@ def finished_orders(archive: Archive, numbers: set[str]) -> set[str]:
     marks = ", ".join("?" * len(numbers))
     statement = f"select distinct accession from step where status = 'COMPLETED' and accession in ({marks})"
     return {number for (number,) in archive.rows(statement, sorted(numbers))}
+
+
+def imaged_orders(archive: Archive) -> set[str]:
+    """Return the orders (references) of the newest studies that are whole."""
+    statement = """select order_reference from study where is_available = 1 and order_reference <> ''
+      order by changed desc limit ?"""
+    return {reference for (reference,) in archive.rows(statement, (NEWEST,))}
 
 
 class Steps:

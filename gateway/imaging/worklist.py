@@ -19,7 +19,7 @@ from gateway.imaging.archive import Archive
 from gateway.imaging.modality import modalities_of
 from gateway.imaging.names import CHARSETS, letters_only, person_name
 from gateway.imaging.orders import CATEGORY, Orders, escaped
-from gateway.imaging.steps import finished_orders
+from gateway.imaging.steps import finished_orders, imaged_orders
 from terminology.fhirjson import Json
 from terminology.hanzi import fold
 
@@ -55,9 +55,12 @@ class Worklist:
         patients = await self._patients(orders)
         numbers = {number for order in orders if (number := number_of(order))}
         done = finished_orders(self._archive(), numbers)
+        # A device without MPPS is done when its images are whole.
+        seen = imaged_orders(self._archive())
         for order in orders:
             task = tasks.get(order["id"])
-            if number_of(order) in done or (task is not None and task.get("status") in ENDED):
+            is_done = number_of(order) in done or f"ServiceRequest/{order['id']}" in seen
+            if is_done or (task is not None and task.get("status") in ENDED):
                 continue
             patient = patients.get((order.get("subject") or {}).get("reference", ""), {})
             step = step_of(order, task, patient, zone=self.zone, asked=asked, caller=caller)

@@ -148,29 +148,28 @@ async def put(gateway: Gateway, *bodies: Json) -> list[Json]:
 
 
 @contextmanager
-def live(folder: Path, **chosen: str) -> Iterator[str]:
-    """A gateway in a process of its own; gives its URL."""
+def started(folder: Path, **chosen: str) -> Iterator[tuple[subprocess.Popen[str], Json]]:
+    """A gateway in a process of its own, and what it says of its ports."""
     environment = {**os.environ, **{f"HUTONG_{name.upper()}": value for name, value in chosen.items()}}
-    words = [
-        sys.executable,
-        "-m",
-        "gateway",
-        "serve",
-        "--port",
-        "0",
-        "--mllp-port",
-        "0",
-        "--data",
-        str(folder),
-        "--json",
-    ]
+    words = ["serve", "--port", "0", "--mllp-port", "0", "--data", str(folder), "--json"]
     process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+        [sys.executable, "-m", "gateway", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
-        yield json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")["url"]
+        yield process, json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
     finally:
         process.terminate()
         process.wait(20)
         process.stdout.close()
+
+
+@contextmanager
+def live(folder: Path, **chosen: str) -> Iterator[str]:
+    """A gateway in a process of its own; gives its URL."""
+    with started(folder, **chosen) as (_, said):
+        yield str(said["url"])

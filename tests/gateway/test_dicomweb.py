@@ -378,6 +378,11 @@ class TestRendered:
             )
             assert windowed.status_code == 200
             assert windowed.content != answer.content
+            series = place.rpartition("/instances")[0]
+            whole = await http.get(
+                f"{series}/rendered", headers={"Accept": f'multipart/related; type="{kind}"'}
+            )
+            assert [body for _, body in parts(whole)] == [answer.content]
             assert (await http.get(f"{place}/thumbnail", headers={"Accept": kind})).status_code == 200
             assert (await http.get(f"{place}/rendered?quality=0")).status_code == 400
             assert (await http.get(f"{place}/rendered", headers={"Accept": "video/mp4"})).status_code == 406

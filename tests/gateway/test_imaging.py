@@ -391,6 +391,23 @@ class TestWorklist:
 
         run(scenario())
 
+    def test_an_order_whose_study_is_whole_leaves_the_list(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with imaging(tmp_path) as gateway, client(gateway) as http:
+                _, request = await put(gateway, PATIENT, order("r1"))
+                assert len(await asyncio.to_thread(ask, gateway.dicom_port, query())) == 1
+                number = request["identifier"][1]["value"]
+                await asyncio.to_thread(send, gateway.dicom_port, ct(accession=number))
+                await study(gateway)
+
+                async def look() -> bool:
+                    return not await asyncio.to_thread(ask, gateway.dicom_port, query())
+
+                await wait_for(look)
+                assert "hutong_imaging_orphans 0" in (await http.get("/metrics")).text
+
+        run(scenario())
+
 
 class TestPerformedSteps:
     """MPPS: PS3.4 §F.7"""
