@@ -13,17 +13,17 @@ COUNT = 40
 
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     acknowledged: list[str] = []
-    with started(tmp_path, dicom="true", dicom_port="0") as (process, said):
-        with device(said["dicom_port"], CT) as association:
-            for number in range(1, COUNT + 1):
-                uid = f"1.2.3.1.1.{number}"
-                answer = association.send_c_store(read(ct(uid=uid, number=number)))
-                if getattr(answer, "Status", None) == 0:
-                    acknowledged.append(uid)
-                if number == COUNT // 2:
-                    process.kill()
-                    process.wait(20)
-                    break
+    with (
+        started(tmp_path, dicom="true", dicom_port="0") as (process, said),
+        device(said["dicom_port"], CT) as association,
+    ):
+        for number in range(1, COUNT // 2 + 1):
+            uid = f"1.2.3.1.1.{number}"
+            answer = association.send_c_store(read(ct(uid=uid, number=number)))
+            if getattr(answer, "Status", None) == 0:
+                acknowledged.append(uid)
+        process.kill()
+        process.wait(20)
     assert len(acknowledged) == COUNT // 2
     with started(tmp_path, dicom="true", dicom_port="0", dicom_quiet_seconds="0.3") as (_, said):
         url = said["url"]
