@@ -51,6 +51,8 @@ def message_source(message: Message) -> str:
 def _plan_one(entry: Entry, version: Version | None, made: Plan, source: str) -> None:
     number = version.version if version is not None else 0
     body = decode_resource(version.body) if version is not None and version.body is not None else None
+    if body is None and entry.rule.write == "retire":
+        return
     if body is not None:
         if entry.rule.write == "create":
             made.targets.append(entry.reference)

@@ -34,7 +34,7 @@ from mappings.xml.tree import Element
 from terminology.issues import InvalidInput, Issue
 from terminology.translate import Translator
 
-_WRITES = ("replace", "merge", "create", "status", "link", "unlink", "gather")
+_WRITES = ("replace", "merge", "create", "status", "retire", "link", "unlink", "gather")
 _BINDERS = 32
 # Formats whose messages are rows of segments, with what names their sender when a map doesn't say.
 SEGMENTED = {"hl7v2": "MSH-4 or MSH-3", "astm": "H-10 or H-5"}

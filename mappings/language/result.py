@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from terminology.fhirjson import Json
 from terminology.issues import Issue
 
-Write = Literal["replace", "merge", "create", "status", "link", "unlink", "gather"]
+Write = Literal["replace", "merge", "create", "status", "retire", "link", "unlink", "gather"]
 """How an entry meets what is stored under its id.
 
 replace: it becomes the current version, unless it is stale (`Entry.is_stale`).
@@ -19,9 +19,10 @@ merge:   its elements replace the stored ones of the same name, `cleared` elemen
 create:  written only when nothing is stored: a name on an order never overwrites the full record of a doctor.
 gather:  merge, and lists gain the rows that they lack: a report whose results come one by one.
 status:  only `status` and `statusReason` change; everything else of the stored resource stays.
+retire:  the same, of what is stored; nothing is written when it isn't.
 link:    merge, and its `link` rows are added to the stored ones: A40 retires a Patient, nothing is deleted.
 unlink:  merge, and its `link` rows are taken away from the stored ones: A37 says that two Patients are not the same.
-With nothing stored each of them creates the resource as it is, so that a cancel that overtakes its order still counts.
+With nothing stored each of them but retire creates the resource as it is, so that a cancel that overtakes its order still counts.
 """
 
 # On an Identifier whose number fails its check: it stays to be seen, and identifies nobody.
@@ -118,7 +119,7 @@ class Entry:
             return self.resource if self.rule.write != "unlink" else _without_link(self.resource)
         if self.rule.write == "create":
             return stored
-        if self.rule.write == "status":
+        if self.rule.write in ("status", "retire"):
             changed = {name: self.resource[name] for name in STATUS_ELEMENTS if name in self.resource}
             return {**stored, **changed}
         own = {name: value for name, value in self.resource.items() if name not in self.rule.only_new}
@@ -215,7 +216,10 @@ class Result:
         return self.measure()
 
     def bundle(self, *, base: str = "") -> Json:
-        """Return the entries as a transaction Bundle, for previews and exports; `base`: the server's, for fullUrl."""
+        """Return the entries as a transaction Bundle, for previews and exports; `base`: the server's, for fullUrl.
+
+        What only retires a stored resource is left out: as a PUT it would overwrite it.
+        """
         return {
             "resourceType": "Bundle",
             "type": "transaction",
@@ -226,6 +230,7 @@ class Result:
                     "request": {"method": "PUT", "url": entry.reference},
                 }
                 for entry in self.entries
+                if entry.rule.write != "retire"
             ],
         }
 

@@ -46,7 +46,7 @@ TEMPORAL = {
     "time": re.compile(r"\d\d:\d\d:\d\d(\.\d+)?"),
 }
 _SYSTEM = "http://hl7.org/fhirpath/System."
-_NO_REQUIRED = {"merge", "status", "link", "unlink", "gather"}
+_NO_REQUIRED = {"merge", "status", "retire", "link", "unlink", "gather"}
 
 
 @dataclass

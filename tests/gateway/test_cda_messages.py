@@ -137,3 +137,27 @@ def test_what_has_no_document_is_told(tmp_path: Path) -> None:
             assert (await client.get("/fhir/Composition/none/$cda")).status_code == 404
 
     run(body())
+
+
+def test_a_replaced_document_is_superseded(tmp_path: Path) -> None:
+    number = b'extension="JYWD202603150042"'
+    new = REPORT.replace(number, b'extension="JYWD-2"').replace(
+        b'<effectiveTime value="2026031508', b'<effectiveTime value="2026031608', 1
+    )
+    new = new.replace(b"<component>", b'<relatedDocument typeCode="RPLC"><parentDocument><id root="2.16.156.10011.1.1" ' + number + b"/></parentDocument></relatedDocument><component>", 1)  # fmt: skip
+
+    async def body() -> None:
+        async with serving(tmp_path, maps=MAPS) as (_, client):
+            alone = await client.post("/messages/cda?wait=stored", content=new)
+            assert alone.json()["answer"] == "accept"
+            found = (await client.get("/fhir/DocumentReference")).json()
+            assert [row["resource"]["status"] for row in found["entry"]] == ["current"]
+            await client.post("/messages/cda?wait=stored", content=REPORT)
+            again = new.replace(b"JYWD-2", b"JYWD-3")
+            await client.post("/messages/cda?wait=stored", content=again)
+            found = (await client.get("/fhir/DocumentReference?status=superseded")).json()
+            (old,) = [row["resource"] for row in found["entry"]]
+            assert old["masterIdentifier"]["value"] == number[11:-1].decode()
+            assert old["content"][0]["attachment"]["url"].startswith("Binary/")
+
+    run(body())

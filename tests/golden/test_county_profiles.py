@@ -128,6 +128,8 @@ def test_what_a_map_says_is_said_as_the_profiles_want_it(case: cases.Case):
     problems = []
     for result in cases.run(case):
         for entry in result.entries:
+            if entry.rule.write == "retire":
+                continue
             name = profile_of(entry.resource)
             urls = [f"{profiles.BASE}StructureDefinition/hutong-{name}"] if name else []
             problems += [

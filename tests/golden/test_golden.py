@@ -23,6 +23,7 @@ def test_every_resource_is_valid(case: cases.Case):
         f"{entry.reference} {issue.expression} {issue.text('en')}"
         for result in cases.run(case)
         for entry in result.entries
+        if entry.rule.write != "retire"
         for issue in validate(entry.resource)
         if issue.severity in ("error", "fatal")
         and issue.code not in SENDERS_OWN
