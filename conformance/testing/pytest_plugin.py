@@ -6,12 +6,14 @@ skipped in pytest's words, and never passes. An unknown role or test is a usage 
 
 from collections.abc import Iterator
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from conformance.testing.doorway import Counterpart
 from conformance.testing.ports import open_target
 from conformance.testing.result import Result
 from conformance.testing.run import run_test
@@ -24,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hutong")
     group.addoption(
         "--target", default=None, help="target file (YAML); without it YAML tests are not collected"
+    )
+    group.addoption(
+        "--counterpart",
+        default="gateway.members.sandbox:Sandbox",
+        help="module:name of the centre in a sandbox, for members that send or call",
     )
     group.addoption("--role", action="append", default=[], help="role whose tests are run; may be repeated")
 
@@ -84,13 +91,25 @@ def _said(result: Result) -> str:
 _KEY = pytest.StashKey[Target]()
 
 
+def _counterpart(config: pytest.Config) -> Counterpart:
+    """Import the centre by its name: this package knows no gateway, who runs the tests does."""
+    module, _, name = str(config.getoption("--counterpart")).partition(":")
+    made: Counterpart = getattr(import_module(module), name)()
+    return made
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _KEY in config.stash:
+        config.stash[_KEY].close()
+
+
 def _target(config: pytest.Config) -> Target:
     """Return the target, opened once a session."""
     if _KEY not in config.stash:
         path = Path(config.getoption("--target"))
         try:
             given = yaml.safe_load(path.read_text("utf-8"))
-            config.stash[_KEY] = open_target(given, path.parent)
+            config.stash[_KEY] = open_target(given, path.parent, counterpart=lambda: _counterpart(config))
         except (OSError, KeyError, TypeError, yaml.YAMLError, FhirError) as error:
             raise pytest.UsageError(f"{path.name}: {error}") from None
     return config.stash[_KEY]

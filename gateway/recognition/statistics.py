@@ -63,6 +63,9 @@ def decided(
         if action == "viewed":
             rows.append(_row(task, "viewed", item_of))
             continue
+        if action == "reopened":
+            # A question that waits is no decision; what was decided before it stays counted.
+            continue
         key = (
             _plain(task.get("focus")),
             _plain(next(iter(task.get("basedOn") or ()), None)),

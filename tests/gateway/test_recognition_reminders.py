@@ -248,6 +248,29 @@ class TestCorrection:
         [again] = [row for row in reminders(server) if row["topic"]["coding"][0]["code"] == "correction"]
         assert again["payload"] == [{"contentString": "所用报告已更正 the report was corrected"}]
 
+    def test_a_value_in_a_corrected_report_asks_again(self, server: Server) -> None:
+        """The value is unchanged, its report is not: MR-004 warns until it is decided again."""
+        put(server, visit(status="planned"))
+        decide(server, "accept")
+        report = server.request("GET", "DiagnosticReport/chemistry").json()
+        put(server, report | {"status": "corrected"})
+        body: Json = {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"name": "item", "valueCoding": POTASSIUM},
+                {"name": "requester", "valueReference": {"reference": "Organization/township"}},
+                {"name": "at", "valueDateTime": "2026-03-20T10:00:00+08:00"},
+            ],
+        }
+
+        def decision() -> str:
+            answer = server.request("POST", "Patient/zhang/$recognize", body).json()
+            return str(next(row["valueCode"] for row in answer["parameter"] if row["name"] == "decision"))
+
+        assert decision() == "ask"
+        decide(server, "accept")
+        assert decision() == "recognise"
+
     def test_the_new_decision_closes_the_open_one(self, server: Server) -> None:
         put(server, visit(status="planned"))
         put(server, order())

@@ -4,6 +4,7 @@ from conformance.recognition.case import Case
 from conformance.recognition.names import CHANGED, FINAL
 from conformance.recognition.record import code_value, codings, reference_of, references
 from conformance.recognition.verdict import RuleResult, judge
+from terminology.fhirjson import Json
 
 DECISION_CODE = "mutual-recognition"
 
@@ -51,7 +52,7 @@ def _has_decision_on_this_version(case: Case) -> bool:
         task
         for task in case.record.of("Task")
         if any(coding.get("code") == DECISION_CODE for coding in codings(task.get("code")))
-        and task.get("status") in ("completed", "rejected")
+        and (task.get("status") in ("completed", "rejected") or _is_reopened(task))
         and code_value(task.get("businessStatus")) != "viewed"
         and any((task.get("focus") or {}).get("reference", "").endswith(version) for version in wanted)
         and (requester is None or requester in (*references(task, "owner"), *references(task, "requester")))
@@ -59,3 +60,8 @@ def _has_decision_on_this_version(case: Case) -> bool:
     # A revocation takes back what was decided before it; the newest word counts.
     newest = max(own, key=lambda task: str(task.get("authoredOn", "")), default=None)
     return newest is not None and code_value(newest.get("businessStatus")) not in ("revoke", "reopened")
+
+
+def _is_reopened(task: Json) -> bool:
+    """A correction asks again: also where the value itself is unchanged and only its report was corrected."""
+    return code_value(task.get("businessStatus")) == "reopened"
