@@ -39,7 +39,7 @@ def open_target(
     door: Door | None = None
     centre: Counterpart | None = None
     try:
-        if counterpart is not None and (given.get("listen") or given.get("serve")):
+        if counterpart is not None and any(given.get(name) for name in ("listen", "serve", "documents")):
             centre = counterpart()
             opened.append(centre)
         if given.get("http"):

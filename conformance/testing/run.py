@@ -91,6 +91,7 @@ class _Play:
         }
         self.answer: Answer | None = None
         self.message: bytes | None = None
+        self.document = b""
 
     def play(self) -> Result:
         test = self.test
@@ -139,6 +140,8 @@ class _Play:
             if body is None
             else json.dumps(body, ensure_ascii=False).encode()
         )
+        if row.get("upload"):
+            content = self.document
         headers = {"accept": "application/fhir+json"}
         if content:
             headers["content-type"] = "application/fhir+json"
@@ -234,8 +237,8 @@ class _Play:
         if self.target.documents is None:
             raise _Missing("documents")
         for path in sorted(self.target.documents.rglob(row["document"]))[:MAX_FILES]:
-            if path.stat().st_size <= MAX_FILE_BYTES:
-                raw = path.read_bytes()
+            if path.is_file() and path.stat().st_size <= MAX_FILE_BYTES:
+                raw = self.document = path.read_bytes()
                 self.exchange = Exchange(Call("FILE", path.name, {}, b""), Answer(0, {}, raw))
                 self.answer = Answer(0, {}, raw, path.name)
                 return []

@@ -25,7 +25,7 @@ from conformance.testing.wire import HttpClient
 from conformance.testing.yaml_test import load_suites, load_tests, select
 from conformance.validation import validate
 from terminology.issues import InvalidInput
-from tests.suites.caller import CALLERS, sandbox
+from tests.suites.caller import CALLERS, DEVICES, sandbox
 from tests.suites.member import GOOD, NOW, ROLES, Fault, examine, faults, is_caught
 
 
@@ -65,7 +65,7 @@ def test_the_clean_member_raises_no_alarm(role: str) -> None:
 
 
 # A fault of the FHIR server takes a second; `scripts/bench conformance` runs all of them.
-SCHEME = ("interaction-service", "document-source")
+SCHEME = ("interaction-service", "document-source", *DEVICES)
 SEEDED = [row for row in faults() if row.role not in ("fhir-server", "recognition", *CALLERS, *SCHEME)]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from conformance.testing import Answer, Call, Unreachable
 from conformance.testing.client import Exchange
@@ -234,6 +235,80 @@ def document_faults() -> list[tuple[str, str]]:
         ("no author", without(r"<author .*?</author>")),
         ("no custodian", without(r"<custodian .*?</custodian>")),
         ("no coded section", DOCUMENT.replace("<section><code ", "<section><id ")),
+    ]
+
+
+DEVICES = ("image-source", "ecg-source")
+ECG_FILE = Path(__file__).parent.parent / "data" / "ecg" / "waveform_ecg.dcm"
+CT_FILE = Path(__file__).parent.parent / "data" / "dicom" / "CT_small.dcm"
+
+
+def device_file(role: str, change: Callable[[Any], None] | None = None) -> bytes:
+    """Return the file of a device that does it right, or with one thing changed."""
+    import io
+
+    import pydicom
+
+    found = pydicom.dcmread(ECG_FILE if role == "ecg-source" else CT_FILE)
+    if role == "image-source":
+        found.AccessionNumber, found.PatientBirthDate, found.PatientSex = "A1", "19800229", "F"
+        found.SpecificCharacterSet, found.PatientName = "ISO_IR 192", "Wang^Fang=王^芳"
+    if change is not None:
+        change(found)
+    held = io.BytesIO()
+    found.save_as(held)
+    return held.getvalue()
+
+
+def device_faults() -> list[tuple[str, str, bytes]]:
+    """Return (role, name, file) of every fault of a device."""
+
+    def without(*names: str) -> Callable[[Any], None]:
+        def change(found: Any) -> None:
+            for name in names:
+                if name in found:
+                    delattr(found, name)
+
+        return change
+
+    def given(name: str, value: str) -> Callable[[Any], None]:
+        return lambda found: setattr(found, name, value)
+
+    images = {
+        "no patient number": without("PatientID", "OtherPatientIDsSequence", "OtherPatientIDs"),
+        "a garbled name": given("PatientName", "??^??"),
+        "no name": without("PatientName"),
+        "no birth date": without("PatientBirthDate"),
+        "no sex": without("PatientSex"),
+        "no accession number": without("AccessionNumber"),
+        "no time": without(
+            "StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime"
+        ),
+    }
+    ecgs = {
+        "no patient number": without("PatientID"),
+        "no time": without(
+            "AcquisitionDateTime",
+            "StudyDate",
+            "StudyTime",
+            "ContentDate",
+            "ContentTime",
+            "SeriesDate",
+            "SeriesTime",
+        ),
+        "no device": without("Manufacturer"),
+        "a low sample rate": lambda found: [
+            setattr(row, "SamplingFrequency", "100") for row in found.WaveformSequence
+        ],
+    }
+    found = [("image-source", name, device_file("image-source", change)) for name, change in images.items()]
+    found += [("ecg-source", name, device_file("ecg-source", change)) for name, change in ecgs.items()]
+    return [
+        *found,
+        ("image-source", "no DICOM", b"GIF89a" * 100),
+        ("image-source", "cut short", device_file("image-source")[:200]),
+        ("ecg-source", "no ECG", b"%PDF-1.7" * 100),
+        ("ecg-source", "cut short", device_file("ecg-source")[:3000]),
     ]
 
 

@@ -28,10 +28,13 @@ from terminology.issues import FhirError
 from tests.gateway.server import Server
 from tests.suites.caller import (
     CALLERS,
+    DEVICES,
     DOCUMENT,
     Caller,
     SoapService,
     changes,
+    device_faults,
+    device_file,
     document_faults,
     sandbox,
     service_faults,
@@ -94,6 +97,7 @@ class Fault:
     tests: tuple[str, ...] = ()
     leave: Callable[[Call], Call | None] | None = None
     document: str = ""
+    file: bytes = b""
 
 
 class Sender:
@@ -178,6 +182,11 @@ def examine(role: str, fault: Fault | None = None) -> Run:
     tests = select(load_suites(), roles=[role], ids=fault.tests if fault is not None else ())
     if role == "recognition":
         return _examine_recognition(tests, fault)
+    if role in DEVICES:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "file.dcm").write_bytes(fault.file if fault is not None else device_file(role))
+            target = Target("member", (role,), documents=Path(folder), counterpart=sandbox())
+            return run_tests(tests, target, now=NOW)
     if role == "interaction-service":
         service = SoapService(fault.answer if fault is not None else None)
         return run_tests(tests, Target("member", (role,), http=service), now=NOW)
@@ -501,6 +510,7 @@ def _recognition_faults() -> list[Fault]:
 def faults() -> list[Fault]:
     others = [Fault("interaction-service", name, answer=change) for name, change in service_faults()]
     others += [Fault("document-source", name, document=content) for name, content in document_faults()]
+    others += [Fault(role, name, file=file) for role, name, file in device_faults()]
     callers = [Fault(role, name, leave=change) for role, name, change in changes()]
     return [
         *_fhir_faults(),
