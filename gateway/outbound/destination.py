@@ -313,7 +313,7 @@ def _maps(row: dict[str, Any], wrong: Any) -> dict[str, str]:
         wrong("maps", "a mapping of topics to maps is needed")
         return {}
     topics = [str(one) for one in _list(row.get("topics"))] or list(found)
-    for topic in (*topics, *found):
+    for topic in dict.fromkeys((*topics, *found)):
         if topic not in TOPICS:
             wrong("topics", f"{topic} is unknown; known: {', '.join(TOPICS)}")
         elif topic not in found:

@@ -11,15 +11,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.metrics import Metrics
-from gateway.outbound.delivery import Delivery, Letter
+from gateway.outbound.delivery import Delivery, Letter, Verdict
 from gateway.outbound.destination import Destination, Destinations, Retrying
 from gateway.outbound.fanout import Fanout
-from gateway.outbound.gather import gather
+from gateway.outbound.gather import gather, read_focus
 from gateway.outbound.lane import Lane, NothingToSay, Sender
 from gateway.outbound.ledger import Ledger
 from gateway.outbound.subscriptions import Subscriptions
 from gateway.outbound.watched import REGISTER, WatchedStore
+from gateway.rest.context import new_id
 from gateway.store.protocol import Commit, Put, Store
+from gateway.workflow.access import AUDITED, AccessLog
+from gateway.workflow.actor import Actor
 from mappings.language.active import ActiveMaps
 from mappings.language.converters import Sender as Receiver
 from mappings.outbound.compile import Envelope
@@ -78,6 +81,7 @@ class Post:
         self.subscriptions.wake = self.fanout.wake
         self._watched = watched
         self._ready: asyncio.Future[Any] | None = None
+        self._access = AccessLog(store, clock=self.now, new_id=new_id)
         self._tasks: list[asyncio.Task[None]] = []
 
     def now(self) -> datetime:
@@ -143,6 +147,10 @@ class Post:
         async def write(delivery: Delivery) -> Letter:
             return await self.write(row, delivery)
 
+        async def noted(delivery: Delivery, verdict: Verdict) -> None:
+            if verdict.outcome == "accepted":
+                await self._shown(row, delivery)
+
         return Lane(
             row.name,
             ledger=self.ledger,
@@ -152,8 +160,23 @@ class Post:
             retry=row.retry,
             is_ordered=row.is_ordered,
             is_paused=row.is_paused,
+            noted=noted,
             outcomes=self._metrics.deliveries,
         )
+
+    async def _shown(self, row: Destination, delivery: Delivery) -> None:
+        """Keep who was shown a result, so that a recall reaches whom it was sent to as well as who fetched it."""
+        version = await read_focus(self._store, delivery.focus)
+        if version is None or version.type not in AUDITED:
+            return
+        told = (
+            [*row.organizations, *delivery.payload.get("receivers", ())]
+            if "*" in row.organizations
+            else row.organizations
+        )
+        for reference in dict.fromkeys(told):
+            if isinstance(reference, str) and reference.startswith("Organization/"):
+                await self._access.note(Actor(organization=reference), [version])
 
     async def write(self, row: Destination, delivery: Delivery) -> Letter:
         """Return what a destination is sent: its map for the topic, run over the focus and what it refers to.

@@ -434,6 +434,25 @@ class TestWhoIsTold:
                     rows = await gateway.post.ledger.deliveries(Filter())
                     assert sorted(row.destination for row in rows) == ["by-number", "by-reference", "down"]
 
+    def test_a_recall_finds_whom_a_report_was_sent_to(self, tmp_path: Path) -> None:
+        from gateway.workflow.access import readers_of
+
+        async def go() -> None:
+            row = destination(
+                "a", channel="folder", folder=str(tmp_path / "a"), organization="Organization/h1"
+            )
+            async with running(
+                tmp_path / "d", maps=ActiveMaps(), mllp=False, destinations=config(tmp_path, row)
+            ) as gateway:
+                await publish(gateway, 1, receivers=["Organization/h1"])
+                await until(lambda: gateway.post.ledger.counts() == {} and (tmp_path / "a").exists())
+                async with asyncio.timeout(10):
+                    while not await readers_of(gateway.store, "DiagnosticReport/r1"):  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+                assert await readers_of(gateway.store, "DiagnosticReport/r1") == ["Organization/h1"]
+
+        run(go())
+
         run(go())
 
     def test_a_new_destination_needs_no_restart_and_a_broken_file_is_told(self, tmp_path: Path) -> None:
