@@ -507,7 +507,12 @@ def active_maps(settings: Settings) -> Maps:
     from mappings.language.converters import Sender
 
     sender = Sender(zone=settings.timezone, fallback_charset=settings.fallback_charset or None)
-    return ActiveMaps(settings.maps, sender=sender)
+    senders = None
+    if settings.senders is not None:
+        from gateway.senders import load_senders
+
+        senders = load_senders(settings.senders, sender)
+    return ActiveMaps(settings.maps, sender=sender, senders=senders)
 
 
 async def open_store(settings: Settings) -> Store:

@@ -95,6 +95,11 @@ class Settings:
         "指明成员单位的 HTTP 头，由前置的接入层设置。",
         "HTTP header that names the member; set by the access layer in front.",
     )
+    senders: Path | None = setting(
+        None,
+        "发送方设置文件（YAML）：各院私有 OID、时区、字符集，见 docs/adapters/hl7v3.md。",
+        "File of senders (YAML): their private OIDs, zones and charsets, see docs/adapters/hl7v3.md.",
+    )
     sources: Path | None = setting(
         None,
         "数据源文件（YAML）：自动读取的文件夹、数据库视图和厂商接口，见 docs/operations/sources.md。",

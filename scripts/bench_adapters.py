@@ -132,6 +132,49 @@ def xlsx_rows() -> tuple[Callable[[], object], int]:
     return (lambda: read_workbook(raw)), 1_000
 
 
+@row("platform", "platform XML (POOR_IN200901UV, laboratory request) → resources", 1_000)
+def platform_xml() -> tuple[Callable[[], object], int]:
+    raw = (DATA / "golden" / "hl7v3-request" / "laboratory-request" / "message.xml").read_bytes()
+    return (lambda: to_json(raw, "hl7v3")), 1
+
+
+@row("platform-patient", "platform XML (PRPA_IN201311UV02, a person registered) → resources", 1_000)
+def platform_patient() -> tuple[Callable[[], object], int]:
+    raw = (DATA / "golden" / "hl7v3-patient" / "draft" / "message.xml").read_bytes()
+    return (lambda: to_json(raw, "hl7v3")), 1
+
+
+@row("platform-soap", "the same request in a SOAP 1.2 envelope, GBK, admitted, checked, mapped", 1_000)
+def platform_soap() -> tuple[Callable[[], object], int]:
+    from datetime import datetime
+
+    from gateway.ingest.hl7v3 import Hl7v3
+    from gateway.ingest.kind import Origin
+
+    inner = (DATA / "golden" / "hl7v3-request" / "laboratory-request" / "message.xml").read_text("utf-8")
+    raw = (
+        '<?xml version="1.0" encoding="GBK"?><s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>'
+        "<HIPMessageServer><action>AddActRequest</action><message><![CDATA["
+        + inner
+        + "]]></message></HIPMessageServer></s:Body></s:Envelope>"
+    ).encode("gb18030")
+    kind = Hl7v3(MAPS, clock=datetime.now, ask=None)  # type: ignore[arg-type]  # no question is asked
+    origin = Origin("bench", "-", "-", 0)
+
+    def work() -> None:
+        (admission,) = kind.admit(raw, origin)
+        for entry in kind.map(admission.message).entries:
+            encode(entry.resource)
+
+    return work, 1
+
+
+@row("rhin", "rhin: referral with a document → resources", 500)
+def regional() -> tuple[Callable[[], object], int]:
+    raw = (DATA / "golden" / "rhin-referral" / "draft" / "message.xml").read_bytes()
+    return (lambda: to_json(raw, "rhin")), 1
+
+
 @row("aecg", "aECG of 12 leads × 10 s → resources (≤ 60 ms)", 1_000 / 60)
 def aecg() -> tuple[Callable[[], object], int]:
     raw = (DATA / "data" / "ecg" / "aecg_hl7_example.xml").read_bytes()

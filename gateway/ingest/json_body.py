@@ -40,7 +40,7 @@ class JsonBody:
             tree = _tree(text.text)
             body = read_body(tree, self.maps)
         except FhirError as error:
-            verdict: Verdict = "reject" if tree is None else "error"
+            verdict: Verdict = "reject" if isinstance(error, MalformedMessage) else "error"
             # What is no JSON at all is kept as it came, for a person.
             kept = encode({"map": "", "row": tree}) if tree is not None else raw
             return [Admission(None, self._incoming(kept, "", kept, origin, error), None, error, verdict)]

@@ -7,9 +7,10 @@ are compared without case and prefix. What such a line reads counts as read (map
 
 from collections.abc import Iterator
 
+from mappings.datatypes.hd import universal_uri
 from mappings.datatypes.v3_cd import to_concept
 from mappings.datatypes.v3_en import to_names
-from mappings.datatypes.v3_ii import to_identifiers
+from mappings.datatypes.v3_ii import URI, to_identifiers
 from mappings.datatypes.v3_role import to_organization, to_practitioner
 from mappings.datatypes.v3_ts import to_day, to_moment, to_time
 from mappings.language.converters import Context, converter
@@ -113,9 +114,7 @@ def to_person(
 def below(element: Element, names: str) -> Iterator[Element]:
     """Yield the elements of these names below one, in the order of the names, then of the document."""
     for name in names.casefold().split():
-        for found in element.walk():
-            if found is not element and found.name.casefold() == name:
-                yield found
+        yield from element.named(name)
 
 
 def text_of(element: Element) -> str:
@@ -142,3 +141,13 @@ def to_location(value: Element, context: Context, names: str) -> Json | None:
     """A place by its name."""
     title = to_text(value, context, names)
     return {**context.make("Location", ("name", title), {"name": title}), "display": title} if title else None
+
+
+@converter("document_id", returns="Identifier")
+def to_document_id(value: Element | str, context: Context) -> Json | None:
+    """The unique id of a document: an OID or UUID as URI, anything else as the number that it is."""
+    text = value if isinstance(value, str) else text_of(value)
+    uri = universal_uri(text, "") if text else None
+    if uri:
+        return {"system": URI, "value": uri}
+    return {"value": text} if text else None

@@ -113,7 +113,7 @@ def record(name: str, resource: Json) -> str:
 
 def document_entry(resource: Json, known: Known) -> str:
     """Return `DocumentSet`: what the registry knows of one document."""
-    unique = (resource.get("masterIdentifier") or {}).get("value") or resource["id"]
+    unique = _unique(resource)
     who = known.get((resource.get("subject") or {}).get("reference", ""), {})
     numbers = who.get("identifier", [])
     author: Json = next(iter(resource.get("author", ())), {})
@@ -140,7 +140,7 @@ def document_entry(resource: Json, known: Known) -> str:
 
 def document_response(resource: Json, data: str, media: str) -> str:
     """Return `DocumentResponse` with the document as it was registered, in Base64."""
-    unique = (resource.get("masterIdentifier") or {}).get("value") or resource["id"]
+    unique = _unique(resource)
     return tag(
         "DocumentResponse",
         None,
@@ -149,6 +149,12 @@ def document_response(resource: Json, data: str, media: str) -> str:
         leaf("MimeType", media),
         leaf("Document", data),
     )
+
+
+def _unique(resource: Json) -> str:
+    """Return the unique id of a document as its sender wrote it."""
+    found = str((resource.get("masterIdentifier") or {}).get("value") or resource["id"])
+    return found.removeprefix("urn:oid:").removeprefix("urn:uuid:")
 
 
 def _subject(resource: Json, known: Known) -> str:

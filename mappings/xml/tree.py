@@ -14,7 +14,7 @@ class Element:
     `text` stands before the first child, `tail` after the element; `line` is its line in the document.
     """
 
-    __slots__ = ("attributes", "children", "kids", "line", "name", "parent", "tail", "text")
+    __slots__ = ("_named", "attributes", "children", "kids", "line", "name", "parent", "tail", "text")
     # A value of a map is remembered by its hash; a tree must never be kept alive by that.
     __hash__ = None  # type: ignore[assignment]
 
@@ -29,6 +29,7 @@ class Element:
         self.children: list[Element] = []
         self.text = ""
         self.tail = ""
+        self._named: dict[str, list[Element]] | None = None
 
     def get(self, name: str) -> str:
         """Return an attribute, "" when it is absent, without outer blanks."""
@@ -68,6 +69,15 @@ class Element:
             found = stack.pop()
             yield found
             stack.extend(reversed(found.children))
+
+    def named(self, name: str) -> "list[Element]":
+        """Return the elements below of a name in small letters, in document order; the whole tree is indexed once."""
+        if self._named is None:
+            self._named = {}
+            for found in self.walk():
+                if found is not self:
+                    self._named.setdefault(found.name.casefold(), []).append(found)
+        return self._named.get(name, [])
 
     @property
     def place(self) -> str:

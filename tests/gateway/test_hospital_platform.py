@@ -24,7 +24,8 @@ SAMPLE = Path(__file__).parent.parent / "data" / "hl7v3" / "v3_POOR_IN200901UV.x
 
 @asynccontextmanager
 async def serving(folder: Path, **chosen: Any) -> AsyncIterator[tuple[Gateway, httpx.AsyncClient]]:
-    settings = Settings(data=folder, min_free_mib=0)
+    settings = Settings(data=folder, min_free_mib=0, **chosen)
+    chosen.pop("maps", None)
     async with running(folder, mllp=False, maps=active_maps(settings), **chosen) as gateway:
         transport = httpx.ASGITransport(app=gateway.asgi)  # type: ignore[arg-type]  # an ASGI application
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

@@ -1,4 +1,4 @@
-"""Golden cases: tests/golden/<map>/<case>/ with message.hl7 (or row.json, sheet.csv, object.dcm) and the bundle.json that comes of it."""
+"""Golden cases: tests/golden/<map>/<case>/ with message.hl7 (or message.xml, row.json, sheet.csv, object.dcm) and the bundle.json that comes of it."""
 
 import json
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ def all_cases() -> list[Case]:
             "*/*/sheet.csv",
             "*/*/object.dcm",
             "*/*/document.xml",
+            "*/*/message.xml",
             "*/*/recording.*",
             "*/*/sheet.xlsx",
         )
@@ -67,3 +68,22 @@ def expected(case: Case) -> bytes:
         for result in run(case)
     ]
     return (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def acknowledgement(case: Case) -> bytes | None:
+    """Return what ack.xml must hold: the answer to a platform's message once it is stored, at a fixed time."""
+    if case.source.name != "message.xml":
+        return None
+    from datetime import datetime, timedelta, timezone
+
+    from mappings.hl7v3.answer import acknowledge
+    from mappings.hl7v3.check import problems
+    from mappings.hl7v3.convert import action_of
+    from mappings.hl7v3.envelope import read_interaction
+
+    heard = read_interaction(case.source.read_bytes())
+    action = action_of(heard)
+    issues = problems(action, heard.root) if action is not None else []
+    now = datetime(2026, 3, 15, 8, 30, tzinfo=timezone(timedelta(hours=8)))
+    told = acknowledge(heard, action, "error" if issues else "accept", id="ANSWER", now=now, issues=issues)
+    return told.replace("><", ">\n<").encode() + b"\n"

@@ -8,6 +8,8 @@ from conformance.validation import validate
 CASES = cases.all_cases()
 # What the sender got wrong stays as sent: codes and names that their code system doesn't have.
 SENDERS_OWN = {"HT-VAL-34", "HT-VAL-35"}
+# What changes single elements of a stored resource may leave the others out.
+MANDATORY, PARTIAL = "HT-VAL-14", ("merge", "link")
 # The heart rate of these samples is the text "60~120", which the vital signs profile rightly refuses.
 HEART_RATE = "http://hl7.org/fhir/StructureDefinition/heartrate"
 
@@ -28,6 +30,7 @@ def test_every_resource_is_valid(case: cases.Case):
         if issue.severity in ("error", "fatal")
         and issue.code not in SENDERS_OWN
         and HEART_RATE not in issue.text("en")
+        and not (issue.code == MANDATORY and entry.rule.write in PARTIAL)
     ]
     assert problems == []
 
@@ -38,6 +41,13 @@ def test_references_lead_to_entries_of_the_message(case: cases.Case):
         made = {entry.reference for entry in result.entries}
         for entry in result.entries:
             assert set(_references(entry.resource)) <= made
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.source.name == "message.xml"], ids=lambda case: case.name
+)
+def test_a_message_of_a_platform_gets_its_golden_answer(case: cases.Case):
+    assert cases.acknowledgement(case) == (case.folder / "ack.xml").read_bytes()
 
 
 def test_the_same_message_twice_gives_the_same_ids():
