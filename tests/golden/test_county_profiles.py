@@ -26,6 +26,15 @@ POLICY = Policy(unknown_extensions="refuse")
 # A missing element or slice; a rule that asks for one; a sender's own codes and names (tests/golden/test_golden.py).
 LEFT_OUT = {"HT-VAL-82", "HT-VAL-134", "HT-VAL-30"}
 SENDERS_OWN = {"HT-VAL-34", "HT-VAL-35"}
+# Messages that only change a stored resource leave the other elements out.
+MANDATORY = {"HT-VAL-14", "HT-VAL-82"}
+CHANGES = {
+    "rhin-appointment-cancel",
+    "rhin-contract-abort",
+    "rhin-referral-abort",
+    "rhin-schedule-resume",
+    "rhin-schedule-stop",
+}
 NOT_CARRIED = {
     "care-plan": {
         "CarePlan.activity.detail.location",
@@ -57,7 +66,9 @@ NOT_CARRIED = {
     "patient": {"Patient.birthDate", "Patient.gender", "Patient.identifier", "Patient.name"},
     "practitioner": {"Practitioner.identifier", "Practitioner.name"},
     "practitioner-role": {"ht-rol-1"},
+    # Platforms of hospitals write a request's item as text (POOR_IN200901UV with an empty code).
     "service-request": {
+        "CodeableConcept.coding",
         "ServiceRequest.authoredOn",
         "ServiceRequest.category",
         "ServiceRequest.category:kind",
@@ -141,6 +152,7 @@ def test_what_a_map_says_is_said_as_the_profiles_want_it(case: cases.Case):
                     issue.code in LEFT_OUT and gap_of(issue.text("en")) in NOT_CARRIED.get(name or "", ())
                 )
                 and "StructureDefinition/heartrate" not in issue.text("en")
+                and not (issue.code in MANDATORY and result.mapping in CHANGES)
             ]
     assert problems == []
 
