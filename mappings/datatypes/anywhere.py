@@ -17,6 +17,10 @@ from mappings.language.converters import Context, converter
 from mappings.xml.tree import Element
 from terminology.fhirjson import Json
 
+ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+MINUTES = 12
+"""Digits of a time that says its minute."""
+
 
 @converter("anywhere", returns="string")
 def to_text(value: Element, context: Context, names: str) -> str | None:
@@ -67,6 +71,13 @@ def to_instant(value: Element, context: Context, names: str) -> str | None:
 @converter("ts_instant_anywhere", returns="instant")
 def to_exact(value: Element, context: Context, names: str) -> str | None:
     return next((made for found in below(value, names) if (made := to_moment(found, context))), None)
+
+
+@converter("ts_absent_anywhere", returns="Element")
+def to_absence(value: Element, context: Context, names: str) -> Json | None:
+    """The extension data-absent-reason, for `_when`, when no instant stands anywhere: a day says no time, and none is invented."""
+    known = any(sum(map(str.isdigit, text_of(found))) >= MINUTES for found in below(value, names))
+    return None if known else {"extension": [{"url": ABSENT, "valueCode": "unknown"}]}
 
 
 @converter("ts_date_anywhere", returns="date")

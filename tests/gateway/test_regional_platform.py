@@ -125,6 +125,10 @@ class TestReferral:
         run(body())
 
 
+CONTRACT = (
+    f"<contractNo>Q1</contractNo><patientId extension='{CARD}'/><signDate value='20260101'/>"
+    "<endDate value='20261231'/><doctorId>D01</doctorId><doctorName>李建国</doctorName>"
+)
 MESSAGES: list[tuple[str, str, str]] = [
     ("IST-PR1", f"<person><idCardNo>{CARD}</idCardNo><name>李明</name></person>", "Patient"),
     ("IST-HC1", f"<idCardNo>{CARD}</idCardNo><healthCardId>6222022320001571462</healthCardId>", "Patient"),
@@ -138,8 +142,8 @@ MESSAGES: list[tuple[str, str, str]] = [
     ("IST-CS3", "<doctorId>D01</doctorId><doctorName>李建国</doctorName>", "Practitioner"),
     (
         "IST-CS5",
-        f"<contractNo>Q1</contractNo><patientId extension='{CARD}'/><signDate value='20260101'/>",
-        "Contract",
+        CONTRACT,
+        "EpisodeOfCare?type=family-doctor&status=active",
     ),
     ("IST-CS7", "<itemCode>F1</itemCode><itemName>随访包</itemName>", "PlanDefinition"),
     (
@@ -203,7 +207,7 @@ class TestEveryFamily:
             ),
             (
                 "IST-CS5",
-                f"<contractNo>Q1</contractNo><patientId extension='{CARD}'/>",
+                CONTRACT,
                 "IST-CS6",
                 f"<idCardNo>{CARD}</idCardNo>",
                 "Q1",
