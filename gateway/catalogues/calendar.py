@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.catalogues.authoring import Catalogue, PublishedVersion
 
 SECONDS = 60.0
+FIRST_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,9 @@ class Calendar:
         """Look now: something was published."""
         self._changed.set()
 
-    async def keep(self, *, seconds: float = SECONDS) -> None:
-        """Run until cancelled; a database that is away is tried again."""
+    async def keep(self, *, seconds: float = SECONDS, first: float = FIRST_SECONDS) -> None:
+        """Run until cancelled, from `first` seconds on: the doors open before; a database that is away is tried again."""
+        await asyncio.sleep(first)
         while True:
             try:
                 await self.turn()

@@ -45,12 +45,12 @@ def open_catalogues(settings: Settings) -> "Catalogues":
     return Catalogues(folder / CATALOGUES, now=lambda: datetime.now(settings.zone))
 
 
-def open_desk(settings: Settings) -> "Desk":
+def open_desk(settings: Settings, catalogues: "Catalogues | None" = None) -> "Desk":
     """Open the workbench over the catalogues of the same installation."""
     from gateway.workbench.desk import Desk
     from gateway.workbench.projects import Projects
 
-    catalogues = open_catalogues(settings)
+    catalogues = catalogues or open_catalogues(settings)
     projects = Projects(settings.data / FOLDER / WORKBENCH, now=lambda: datetime.now(settings.zone))
     return Desk(catalogues, projects, now=lambda: datetime.now(settings.zone))
 
@@ -67,11 +67,11 @@ class Office:
 
     @cached_property
     def desk(self) -> "Desk":
-        return open_desk(self.settings)
+        return open_desk(self.settings, self.catalogues)
 
-    @property
+    @cached_property
     def catalogues(self) -> "Catalogues":
-        return self.desk.catalogues
+        return open_catalogues(self.settings)
 
     @property
     def snapshots(self) -> Path:
@@ -97,4 +97,6 @@ class Office:
     async def close(self) -> None:
         if "desk" in self.__dict__:
             await self.run(self.desk.close)
+        elif "catalogues" in self.__dict__:
+            await self.run(self.catalogues.close)
         self._thread.shutdown()

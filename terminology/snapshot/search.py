@@ -81,17 +81,24 @@ class Search:
             return self._list(grams.key(word)).ordinals
         spellings = list(self._spellings(word))
         candidates = [self._contiguous(word)]
-        if word[:LISTED].isascii():
-            # Codes are listed by their beginning only, so "a.1x" has its first three there and no others.
-            first = self._list(grams.key(word[:LISTED]))
-            candidates.append(first.ordinals[first.ranks <= grams.CODE.start])
-        listed: list[Ranked] = []
+        listed = [self._codes(word)] if word[:LISTED].isascii() else []
         for spelling in spellings:
             if spelling.length <= LISTED:
                 listed += self._spoken(spelling)
             else:
                 candidates.append(self._windows(spelling))
         return self._merged([self._checked(word, np.unique(np.concatenate(candidates))), *listed])
+
+    def _codes(self, word: str) -> Ranked:
+        """Return the concepts whose codes begin with the word: codes are listed by their beginning only."""
+        first = self._list(grams.key(word[:LISTED]))
+        begun = first.ordinals[first.ranks <= grams.CODE.start]
+        texts = self._snapshot.texts
+        # A code is the first line of its concept's texts.
+        found = [at for at in begun.tolist() if texts(at).startswith(word, 1)]
+        whole = [texts(at).partition("\n")[0] == f"0{word}" for at in found]
+        ranks = np.where(np.array(whole, bool), np.uint8(grams.CODE.whole), np.uint8(grams.CODE.start))
+        return Ranked(np.array(found, np.uint32), ranks.astype(np.uint8))
 
     def _contiguous(self, word: str) -> Ordinals:
         """Return the concepts of which one text may have the word: those with all its threes of characters."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terminology import hanzi
+from terminology.workbench.likeness import grams, normalise
 
 K1, B = 1.2, 0.5
 """BM25: names are short and rarely repeat a gram, so length counts for half (terminology bench, drugs and diagnoses)."""
@@ -23,11 +23,6 @@ EXPANSIONS = 4
 EXPANSION_WEIGHT = 0.6
 MIN_PAIRS = 2
 """A learned association needs two approvals: one may be a slip."""
-
-
-def grams(name: str) -> list[str]:
-    """Return the characters and pairs of characters of a folded name."""
-    return [*name, *(name[at : at + 2] for at in range(len(name) - 1))]
 
 
 class Candidates:
@@ -100,11 +95,3 @@ class Candidates:
             for other, share in self._learned.get(gram, ()):
                 weights[other] = max(weights.get(other, 0.0), EXPANSION_WEIGHT * share)
         return weights
-
-
-_SILENT = str.maketrans("", "", " ,，.。、;；:：·()（）[]【】{}<>《》\"'“”-_/\\*+")
-
-
-def normalise(name: str) -> str:
-    """Fold a name and drop punctuation, which local tables use at will."""
-    return hanzi.fold(name).translate(_SILENT)

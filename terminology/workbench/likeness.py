@@ -2,7 +2,7 @@
 
 from difflib import SequenceMatcher
 
-from terminology.workbench.candidates import grams, normalise
+from terminology import hanzi
 
 
 def likeness(a: str, b: str) -> float:
@@ -16,3 +16,16 @@ def likeness(a: str, b: str) -> float:
     dice = 2 * len(first & second) / (len(first) + len(second))
     order = SequenceMatcher(None, a, b, autojunk=False).ratio()
     return min(0.99, 0.6 * dice + 0.4 * order)
+
+
+def grams(name: str) -> list[str]:
+    """Return the characters and pairs of characters of a folded name."""
+    return [*name, *(name[at : at + 2] for at in range(len(name) - 1))]
+
+
+_SILENT = str.maketrans("", "", " ,，.。、;；:：·()（）[]【】{}<>《》\"'“”-_/\\*+")
+
+
+def normalise(name: str) -> str:
+    """Fold a name and drop punctuation, which local tables use at will."""
+    return hanzi.fold(name).translate(_SILENT)

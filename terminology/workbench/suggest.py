@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from terminology.workbench import drug_name
-from terminology.workbench.candidates import Candidates, normalise
-from terminology.workbench.likeness import likeness
+from terminology.workbench.candidates import Candidates
+from terminology.workbench.likeness import likeness, normalise
 from terminology.workbench.signs import clashes, gaps
 
 DRUG_DOMAINS = frozenset({"drug"})
