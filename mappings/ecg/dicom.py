@@ -43,6 +43,7 @@ def with_electrocardiogram(
     except Unavailable:
         return study
     ecg = convert_ecg(examined, maps, waveform=waveform, explain=explain)
+    made = [entry.reference for entry in ecg.entries]
     patients = [[entry for entry in result.entries if entry.type == "Patient"] for result in (study, ecg)]
     if patients[0] and patients[1]:
         ecg = ecg.rename({patients[1][0].reference: patients[0][0].reference})
@@ -57,8 +58,7 @@ def with_electrocardiogram(
             *(
                 leaf._replace(entry=places[reference])
                 for leaf in ecg.trace or ()
-                if leaf.entry < len(ecg.entries)
-                and (reference := ecg.entries[leaf.entry].reference) in places
+                if (reference := made[leaf.entry]) in places
             ),
         ]
     return replace(

@@ -115,6 +115,20 @@ class TestCoverage:
         (tmp_path / "a.hl7").write_bytes(b"MSH")
         assert run(["map", "coverage", str(tmp_path)]) == FINDINGS
 
+    @pytest.mark.parametrize("name", ["waveform_ecg.dcm", "aecg_hl7_example.xml"])
+    def test_every_value_of_a_device_file_tells_its_origin(
+        self, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(["map", "run", str(SHIPPED_DICOM.parent / name), "--explain", "--json"]) == OK
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        entries = [row["resource"] for row in result["bundle"]["entry"]]
+        for leaf in result["trace"]:
+            assert leaf["path"].partition(".")[0] == entries[leaf["entry"]]["resourceType"], leaf
+            assert leaf["line"].partition(":")[0].endswith(".yaml"), leaf
+        told = {leaf["entry"] for leaf in result["trace"]}
+        assert told == set(range(len(entries)))
+        assert run(["map", "run", str(SHIPPED_DICOM.parent / name), "--explain"]) == OK
+
     def test_a_dicom_file_and_its_waveform(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["map", "run", str(SHIPPED_DICOM), "--waveform", "--json"]) == OK
         assert "valueSampledData" in capsys.readouterr().out
