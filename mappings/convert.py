@@ -33,6 +33,9 @@ class Preview:
     waveform: bool = False
 
 
+# A preview shows the first rows of a sheet; one that is much larger is refused before it is read to its end.
+MOST_PREVIEWED = 20_000
+
 Read = Callable[[bytes, Preview], Iterator[Result]]
 
 
@@ -79,7 +82,8 @@ def _records(body: bytes, asked: Preview) -> Iterator[Result]:
 
 def _rows(body: bytes, asked: Preview) -> Iterator[Result]:
     maps = asked.maps
-    for sheet in read_sheets(body) if asked.format == "table" else [read_rows(body)]:
+    most = max(asked.limit, MOST_PREVIEWED)
+    for sheet in read_sheets(body, most=most) if asked.format == "table" else [read_rows(body, most=most)]:
         map, is_folded = choose_map(maps, asked.format, sheet.columns, asked.map)
         for number, row in enumerate(sheet.rows[: asked.limit]):
             result = map.convert(

@@ -14,7 +14,7 @@ from mappings.hl7v2.charset import decode
 from mappings.xlsx import is_workbook, read_workbook
 from terminology.fhirjson import Json
 from terminology.fhirjson import decode as decode_json
-from terminology.issues import Issue, MalformedMessage
+from terminology.issues import Issue, MalformedMessage, TooLarge
 
 ROW_LIMIT = 1_000_000
 _DELIMITERS = ",\t;|"
@@ -46,14 +46,17 @@ class Rows:
         return replace(self, rows=self.rows[start:end], problems=problems)
 
 
-def read_sheets(raw: bytes) -> list[Rows]:
-    """Return the sheets of a workbook, or what `read_rows` gives as the only one; a JSON envelope is opened."""
+def read_sheets(raw: bytes, *, most: int = ROW_LIMIT) -> list[Rows]:
+    """Return the sheets of a workbook, or what `read_rows` gives as the only one; a JSON envelope is opened.
+
+    Raises TooLarge (HT-TAB-02) as soon as there are more than `most` rows.
+    """
     if is_workbook(raw):
-        sheets = read_workbook(raw)
+        sheets = read_workbook(raw, most=most)
         return [
             Rows(sheet.rows, sheet.columns, "utf-8", issues=sheet.issues, name=sheet.name) for sheet in sheets
         ]
-    return [read_rows(raw, opens_envelope=True)]
+    return [read_rows(raw, opens_envelope=True, most=most)]
 
 
 def in_envelope(body: object) -> list[Json] | None:
@@ -72,11 +75,11 @@ def in_envelope(body: object) -> list[Json] | None:
     return inner
 
 
-def read_rows(raw: bytes, *, opens_envelope: bool = False) -> Rows:
+def read_rows(raw: bytes, *, opens_envelope: bool = False, most: int = ROW_LIMIT) -> Rows:
     """Return the rows of a CSV sheet, a JSON array, one JSON object, or objects line by line (NDJSON).
 
     Cells are texts without outer blanks, empty ones left out. `opens_envelope`: of a `{code, msg, data}` body the rows
-    are those in `data`. Raises MalformedMessage (HT-MAP-36).
+    are those in `data`. Raises MalformedMessage (HT-MAP-36), TooLarge (HT-TAB-02).
     """
     decoded = decode(raw)
     text = decoded.text.lstrip("\ufeff \t\r\n")
@@ -86,7 +89,7 @@ def read_rows(raw: bytes, *, opens_envelope: bool = False) -> Rows:
             rows = in_envelope(rows[0]) or rows
         columns = tuple(dict.fromkeys(key for row in rows[:100] for key in row))
         return Rows(rows, columns, decoded.codec, decoded.is_guessed, decoded.issues)
-    table = _csv(text)
+    table = _csv(text, most)
     return replace(table, codec=decoded.codec, is_guessed=decoded.is_guessed, issues=decoded.issues)
 
 
@@ -109,7 +112,7 @@ def _json(text: str) -> list[Json]:
     return rows
 
 
-def _csv(text: str) -> Rows:
+def _csv(text: str, most: int) -> Rows:
     first = text.split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first.count)
     if not first.strip() or delimiter not in first:
@@ -120,8 +123,8 @@ def _csv(text: str) -> Rows:
     try:
         header = [name.strip() for name in next(reader)]
         for line in reader:
-            if len(rows) >= ROW_LIMIT:
-                raise MalformedMessage("HT-MAP-36", format="CSV", reason=f"more than {ROW_LIMIT} rows")
+            if len(rows) >= most:
+                raise TooLarge("HT-TAB-02", limit=most)
             row = {
                 name: cell.strip() for name, cell in zip(header, line, strict=False) if name and cell.strip()
             }

@@ -62,8 +62,8 @@ def is_workbook(raw: bytes) -> bool:
     return raw[:4] == b"PK\x03\x04"
 
 
-def read_workbook(raw: bytes) -> list[Sheet]:
-    """Return the sheets that have rows below a heading, hidden ones left out.
+def read_workbook(raw: bytes, *, most: int = MOST_ROWS) -> list[Sheet]:
+    """Return the sheets that have rows below a heading, hidden ones left out; at most `most` rows in all.
 
     Raises MalformedMessage (HT-TAB-01) for a file that is no workbook or has no rows, TooLarge (HT-TAB-02).
     """
@@ -74,7 +74,7 @@ def read_workbook(raw: bytes) -> list[Sheet]:
             raise TooLarge("HT-TAB-02", limit=MOST_BYTES)
         if any(info.flag_bits & 1 for info in infos):
             raise _malformed("encrypted")
-        found = list(_sheets(archive))
+        found = list(_sheets(archive, most))
     except (
         zipfile.BadZipFile,
         KeyError,
@@ -92,7 +92,7 @@ def read_workbook(raw: bytes) -> list[Sheet]:
     return found
 
 
-def _sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
+def _sheets(archive: zipfile.ZipFile, most: int) -> Iterator[Sheet]:
     workbook = _tree(archive, "xl/workbook.xml")
     targets = {
         row.get("Id"): str(row.get("Target"))
@@ -108,7 +108,7 @@ def _sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
         if target is None or node.get("state") in ("hidden", "veryHidden"):
             continue
         path = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-        sheet = _sheet(archive, path, str(node.get("name")), book, MOST_ROWS - total)
+        sheet = _sheet(archive, path, str(node.get("name")), book, most - total)
         if sheet is not None:
             total += len(sheet.rows)
             yield sheet
@@ -134,7 +134,7 @@ def _sheet(archive: zipfile.ZipFile, path: str, name: str, book: _Book, most: in
         row = {columns[at]: text for at, text in cells.items() if text and at in columns}
         if row:
             if len(rows) >= most:
-                raise TooLarge("HT-TAB-02", limit=MOST_ROWS)
+                raise TooLarge("HT-TAB-02", limit=most)
             rows.append(row)
             lines.append(line)
     return Sheet(name, tuple(columns.values()), rows, lines, tuple(issues.values())) if rows else None

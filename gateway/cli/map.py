@@ -20,6 +20,7 @@ from terminology.issues import FhirError, Issue, NotFound
 from terminology.translate import Translator
 
 MOST_LINES = 40
+MOST_MESSAGES = 100_000
 
 File = Annotated[Path, typer.Argument(help=say("消息或表格文件。", "File of a message or table."))]
 Adapter = Annotated[
@@ -71,7 +72,16 @@ def run(
     if adapter and active.is_outbound(adapter):
         _write_back(file.read_bytes(), active, adapter, explain=explain, as_json=as_json)
         return
-    results = list(convert(file.read_bytes(), active, adapter=adapter, explain=explain, waveform=waveform))
+    results = list(
+        convert(
+            file.read_bytes(),
+            active,
+            adapter=adapter,
+            explain=explain,
+            waveform=waveform,
+            limit=MOST_MESSAGES,
+        )
+    )
     if as_json:
         print_json({"results": [_as_json(result) for result in results]})
     else:

@@ -31,6 +31,7 @@ Files = Annotated[
     ),
 ]
 MOST_UNREAD = 40
+MOST_MESSAGES = 1_000_000
 
 
 @dataclass
@@ -103,7 +104,7 @@ def coverage(
 def _of_files(files: list[Path], active: ActiveMaps, adapter: str, problems: list[str]) -> Iterator[Result]:
     for path in _each(files):
         try:
-            yield from convert(path.read_bytes(), active, adapter=adapter)
+            yield from convert(path.read_bytes(), active, adapter=adapter, limit=MOST_MESSAGES)
         except FhirError as error:
             problems += [f"{path}: {issue.text(language())} ({issue.code})" for issue in error.issues]
 

@@ -35,7 +35,8 @@ class Table:
     def admit(self, raw: bytes, origin: Origin) -> Sequence[Admission]:
         from mappings.rows import read_sheets
 
-        sheets = read_sheets(raw)
+        # What is far too large isn't read to its end first.
+        sheets = read_sheets(raw, most=2 * MOST_ROWS)
         count = sum(len(sheet.rows) for sheet in sheets)
         if count > MOST_ROWS:
             raise TooLarge("HT-MSG-16", limit=MOST_ROWS, count=count)

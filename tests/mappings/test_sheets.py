@@ -196,6 +196,17 @@ class TestEnvelope:
         assert sheet.columns == ("code", "name", "price")
 
 
+class TestBounds:
+    def test_too_many_rows_are_not_read_to_their_end(self) -> None:
+        raw = workbook(("a", [HEAD, *[ROW] * 50]))
+        with pytest.raises(TooLarge) as caught:
+            read_sheets(raw, most=40)
+        assert (caught.value.issues[0].code, caught.value.issues[0].values) == ("HT-TAB-02", {"limit": 40})
+        with pytest.raises(TooLarge):
+            read_sheets(b"a,b\n" + b"1,2\n" * 41, most=40)
+        assert len(read_sheets(b"a,b\n" + b"1,2\n" * 40, most=40)[0].rows) == 40
+
+
 class TestNames:
     def test_capitals_of_a_view_find_the_map_in_small_letters(self) -> None:
         columns = ("JKDABH", "XM", "SFRQ", "SSY", "SZY")
