@@ -1,13 +1,13 @@
 """STOW-RS: objects are taken from the stream to the disk, one after the other, and answered for each (PS3.18 §10.5)."""
 
 import asyncio
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.dicomweb.accept import DICOM, accepts_json, read_accept
 from gateway.dicomweb.multipart import Parts, boundary_of
 from gateway.dicomweb.response import Answer, json_answer
-from gateway.imaging.archive import Filed, Origin, mapped, no_space
+from gateway.imaging.archive import Filed, Origin, linked, mapped, no_space
 from gateway.rest.request import Request
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, InvalidInput, NotAcceptable, TooLarge, Unavailable, UnsupportedMedia
@@ -74,8 +74,7 @@ async def _whole(receive: Any, limit: int) -> Any:
 async def _take(imaging: "Imaging", body: Any, origin: Origin, study: str | None) -> Json:
     """Write one part to the disk and file it; returns its row of the store response, `_status` 0 for stored."""
     archive = await asyncio.to_thread(lambda: imaging.archive)
-    path = archive.new_path()
-    kept: bytes | None = None
+    path, given = archive.new_path(), archive.new_path()
     try:
         try:
             archive.require_space()
@@ -88,9 +87,9 @@ async def _take(imaging: "Imaging", body: Any, origin: Origin, study: str | None
             mismatch = await asyncio.to_thread(_other_study, path, study)
             if mismatch is not None:
                 return mismatch
-        limit = imaging.settings.message_max_bytes
-        kept = await asyncio.to_thread(_head, path, limit)
-        filed = await asyncio.to_thread(archive.file, path, origin)
+        # A second name for the same file: the folder takes one, the other is there when it is refused.
+        await asyncio.to_thread(linked, path, given)
+        filed = await asyncio.to_thread(archive.file, given, origin)
     except Unavailable as error:
         async for _ in body:
             # The next part begins behind this one.
@@ -101,24 +100,22 @@ async def _take(imaging: "Imaging", body: Any, origin: Origin, study: str | None
             raise
         return _failed(CANNOT_UNDERSTAND, error)
     except FhirError as error:
-        if kept:
-            await imaging.refused(kept, origin)
+        await imaging.refused(
+            await asyncio.to_thread(_head, path, imaging.settings.message_max_bytes), origin
+        )
         return _failed(CANNOT_UNDERSTAND if error.issues[0].code != "HT-DCM-02" else NOT_THIS_STUDY, error)
     finally:
         path.unlink(missing_ok=True)
     return _row(filed)
 
 
-def _head(path: Any, limit: int) -> bytes:
-    """What goes to the error queue when the object is refused."""
-    if os.path.getsize(path) > limit:
-        with open(path, "rb") as file:
-            return file.read(limit)
-    with open(path, "rb") as file:
-        return file.read()
+def _head(path: Path, limit: int) -> bytes:
+    """Return what goes to the error queue when an object is refused: all of it, of a large one the beginning."""
+    with path.open("rb") as file:
+        return file.read(limit)
 
 
-def _other_study(path: Any, study: str) -> Json | None:
+def _other_study(path: Path, study: str) -> Json | None:
     """PS3.18 §10.5.3: an object of another study than the one of the address is not stored."""
     from terminology.issues import BusinessRule
 

@@ -300,6 +300,14 @@ def _hash_into(found: Any, elements: Sequence[Element], buffer: Any) -> None:
             found.update(b"end")
 
 
+def linked(path: Path, target: Path) -> None:
+    """Give a file a second name, or a copy where names can't be shared."""
+    try:
+        target.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, target)
+
+
 def synced(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     number = os.open(path, os.O_RDONLY)

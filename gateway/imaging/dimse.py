@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from gateway.imaging.archive import Archive, Filed, Origin
+from gateway.imaging.archive import Archive, Filed, Origin, linked
 from terminology.fhirjson import Json
 from terminology.issues import FhirError, MalformedMessage, TooLarge, Unavailable
 
@@ -151,7 +151,7 @@ class Dimse:
         kept = self._archive().new_path()
         try:
             # A name of our own for the same file: the library removes its one.
-            _linked(path, kept)
+            linked(path, kept)
             filed = self._archive().file(kept, origin)
         except Unavailable as error:
             return _status(OUT_OF_RESOURCES, error)
@@ -290,16 +290,6 @@ def _title(event: Any) -> str:
 
 def _peer(event: Any) -> str:
     return f"{_title(event)}@{event.assoc.requestor.address}"
-
-
-def _linked(path: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(path)
-    except OSError:
-        # Another file system, or one without links.
-        import shutil
-
-        shutil.copyfile(path, target)
 
 
 def _shut(server: Any) -> None:

@@ -244,6 +244,69 @@ class TestMaps:
         assert len(report["result"]) == 2
 
 
+def code(value: str, scheme: str, meaning: str) -> bytes:
+    return (
+        element(0x00080100, "SH", value.encode())
+        + element(0x00080102, "SH", scheme.encode())
+        + element(0x00080104, "LO", meaning.encode("gb18030"))
+    )
+
+
+def item(kind: str, concept: bytes, *more: bytes) -> bytes:
+    return (
+        element(0x0040A010, "CS", b"CONTAINS")
+        + element(0x0040A040, "CS", kind.encode())
+        + sequence(0x0040A043, concept)
+        + b"".join(more)
+    )
+
+
+def test_a_measurement_report_with_its_groups() -> None:
+    """PS3.16 TID 1500: what a group says of itself holds for its measurements and not for those of the next group."""
+
+    def group(tracking: str, site: bytes, number: str) -> bytes:
+        size = sequence(
+            0x0040A300,
+            element(0x0040A30A, "DS", number.encode()) + sequence(0x004008EA, code("mm", "UCUM", "毫米")),
+        )
+        inside = (
+            item(
+                "TEXT",
+                code("112039", "DCM", "Tracking Identifier"),
+                element(0x0040A160, "UT", tracking.encode()),
+            ),
+            item("CODE", code("363698007", "SCT", "Finding Site"), sequence(0x0040A168, site)),
+            item("NUM", code("103339001", "SCT", "Long Axis"), size),
+        )
+        return item("CONTAINER", code("125007", "DCM", "Measurement Group"), sequence(0x0040A730, *inside))
+
+    conclusion = item(
+        "CONTAINER", code("121076", "DCM", "Conclusions"),
+        sequence(0x0040A730, item("TEXT", code("121077", "DCM", "Conclusion"), element(0x0040A160, "UT", "右肺结节".encode("gb18030")))),
+    )  # fmt: skip
+    lung, liver = code("39607008", "SCT", "肺"), code("10200004", "SCT", "肝")
+    body = (
+        element(0x00080005, "CS", b"GB18030") + element(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.88.22")
+        + element(0x00080018, "UI", b"1.2.3.9") + element(0x00080023, "DA", b"20260315") + element(0x00080033, "TM", b"090000")
+        + element(0x00080060, "CS", b"SR") + element(0x00100020, "LO", b"P1") + element(0x0020000D, "UI", b"1.2.3")
+        + element(0x0020000E, "UI", b"1.2.3.8") + element(0x0040A040, "CS", b"CONTAINER")
+        + sequence(0x0040A043, code("126000", "DCM", "Imaging Measurement Report")) + element(0x0040A491, "CS", b"COMPLETE")
+        + element(0x0040A493, "CS", b"UNVERIFIED")
+        + sequence(0x0040A730, group("N1", lung, "12.50"), group("N2", liver, "7"), conclusion)
+    )  # fmt: skip
+    raw = part10(body, sop_class="1.2.840.10008.5.1.4.1.1.88.22", uid="1.2.3.9")
+    measured = resources(raw, "Observation")
+    assert [(row["bodySite"]["text"], row["identifier"][0]["value"]) for row in measured] == [
+        ("肺", "N1"),
+        ("肝", "N2"),
+    ]
+    assert [str(row["valueQuantity"]["value"]) for row in measured] == ["12.50", "7"]
+    assert {row["valueQuantity"]["code"] for row in measured} == {"mm"}
+    report = resources(raw, "DiagnosticReport")[0]
+    assert (report["status"], report["conclusion"]) == ("preliminary", "右肺结节")
+    assert report["effectiveDateTime"] == "2026-03-15T09:00:00+08:00"
+
+
 def test_mutations_never_raise_anything_else() -> None:
     """Flipped, cut, doubled and overwritten bytes of all samples: resources or a refusal, in bounded memory."""
     assert len(fuzz_dicom.run(1_000, 20260315)) >= 5
