@@ -43,6 +43,8 @@ EFFECTS: dict[str, str] = {
     "study-progress": "progress:study",
     "specimen-progress": "progress:specimen",
     "document-progress": "progress:document",
+    "appointment-progress": "visit:appointment",
+    "encounter-progress": "visit:encounter",
     # What others saw
     "correct-readers": "correction:tell_readers",
     # Chronic care

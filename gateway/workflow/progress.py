@@ -19,7 +19,7 @@ from gateway.workflow.draft import Draft, Move, codes_of, reference_of
 from gateway.workflow.guarded import StepFirst
 from gateway.workflow.limits import due
 from gateway.workflow.needs import ISSUED
-from gateway.workflow.phases import is_later, phase, phase_at, phase_of
+from gateway.workflow.phases import fits, is_later, phase, phase_at, phase_of
 from gateway.workflow.work import ensure_reading, open_work, report_input
 from terminology.fhirjson import Json
 
@@ -37,7 +37,7 @@ WAVEFORM = frozenset({"131328", "11524-6", "34534-8", "8601-7"})
 
 async def study(move: Move) -> None:
     """ImagingStudy: acquired with the first object, images-available when whole; without an order it is to be matched."""
-    found = _orders(move.current, "basedOn")
+    found = orders_of(move.current, "basedOn")
     if not found:
         if move.now in ("registered", "available") and move.current.get("subject"):
             await unmatched(move, "no-order")
@@ -45,19 +45,19 @@ async def study(move: Move) -> None:
     await _close_match(move)
     event = {"registered": "acquired", "available": "available"}.get(move.now or "")
     if event is not None:
-        await _advance_all(move, found, event, is_readable=event == "available")
+        await advance_all(move, found, event, is_readable=event == "available")
 
 
 async def observation(move: Move) -> None:
     """An ECG's waveform with an order: it was acquired and can be read. Other results of an order: its analysis began."""
-    found = _orders(move.current, "basedOn")
+    found = orders_of(move.current, "basedOn")
     if not found:
         return
     is_waveform = bool(WAVEFORM & set(codes_of(move.current.get("code"))))
     if is_waveform:
-        await _advance_all(move, found, "available", is_readable=True)
+        await advance_all(move, found, "available", is_readable=True)
     elif move.now in ("registered", "preliminary"):
-        await _advance_all(move, found, "acquired", is_readable=False, only={"lab", "pathology"})
+        await advance_all(move, found, "acquired", is_readable=False, only={"lab", "pathology"})
 
 
 async def document(move: Move) -> None:
@@ -69,12 +69,12 @@ async def document(move: Move) -> None:
         if (reference := reference_of(row)).startswith("ServiceRequest/")
     ]
     if found and move.is_new:
-        await _advance_all(move, found, "uploaded", is_readable=True, only={"ecg", "imaging"})
+        await advance_all(move, found, "uploaded", is_readable=True, only={"ecg", "imaging"})
 
 
 async def specimen(move: Move) -> None:
     """Specimen: collected, received; unsatisfactory fails the work, and a new order replaces this one (W3)."""
-    found = _orders(move.current, "request")
+    found = orders_of(move.current, "request")
     status = move.current.get("status")
     if status == "unsatisfactory" and (move.is_new or move.was != status):
         for order in found:
@@ -82,7 +82,7 @@ async def specimen(move: Move) -> None:
         return
     event = "received" if move.current.get("receivedTime") else "collected"
     if found and (event == "received" or (move.current.get("collection") or {}).get("collectedDateTime")):
-        await _mark_all(move, found, event, only={"lab", "pathology"})
+        await mark_all(move, found, event, only={"lab", "pathology"})
 
 
 async def report(move: Move) -> None:
@@ -96,10 +96,10 @@ async def report(move: Move) -> None:
         return
     if move.is_new and move.now in ("registered", "cancelled", "unknown"):
         return
-    found = _orders(resource, "basedOn")
+    found = orders_of(resource, "basedOn")
     receivers: list[str] = []
     for reference in found:
-        task = await _task_of(draft, reference)
+        task = await task_of(draft, reference)
         if task is not None:
             await _report_task(move, task)
         receivers += await receivers_of(draft, task, None) or await receivers_of(
@@ -193,11 +193,12 @@ async def _close_work(move: Move, work: Json) -> None:
         await move.draft.put({**work, "status": "cancelled", "statusReason": reason})
 
 
-async def _advance_all(
+async def advance_all(
     move: Move, orders: list[str], event: str, *, is_readable: bool, only: set[str] | None = None
 ) -> None:
+    """Bring the Tasks of orders into work for an event; `only` these categories (None: all)."""
     for reference in orders:
-        task = await _task_of(move.draft, reference)
+        task = await task_of(move.draft, reference)
         if task is not None and (only is None or category_of(task) in only):
             await _advance(move, task, event, is_readable=is_readable)
 
@@ -209,18 +210,21 @@ async def _advance(move: Move, task: Json, event: str, *, is_readable: bool) -> 
         await _ready(move, task)
     if status not in ("accepted", "in-progress"):
         return
-    changed = {**task, "status": "in-progress"} | _phase(move.draft, task, event)
+    begun = {**task, "status": "in-progress"}
+    changed = begun | _phase(move.draft, begun, event)
     if changed != task:
         await move.draft.put(changed)
     if is_readable and category_of(task) in READABLE:
         await ensure_reading(move.draft, changed)
 
 
-async def _mark_all(move: Move, orders: list[str], event: str, *, only: set[str]) -> None:
-    """Note a phase without beginning the work."""
+async def mark_all(move: Move, orders: list[str], event: str, *, only: set[str] | None) -> None:
+    """Note a phase without beginning the work; `only` these categories (None: all)."""
     for reference in orders:
-        task = await _task_of(move.draft, reference)
-        if task is None or category_of(task) not in only or task.get("status") not in OPEN:
+        task = await task_of(move.draft, reference)
+        if task is None or (only is not None and category_of(task) not in only):
+            continue
+        if task.get("status") not in OPEN:
             continue
         if event == "received" and task["status"] == "requested":
             raise StepFirst(task, "received")
@@ -230,12 +234,12 @@ async def _mark_all(move: Move, orders: list[str], event: str, *, only: set[str]
 
 
 async def _fail(move: Move, order: str, reason: str, event: str) -> None:
-    task = await _task_of(move.draft, order)
+    task = await task_of(move.draft, order)
     if task is None or task.get("status") not in OPEN:
         return
     await _ready(move, task)
     changed = {**task, "status": "failed", "statusReason": coding(STATUS_REASON, reason)}
-    await move.draft.put(changed | _phase(move.draft, task, event))
+    await move.draft.put(changed | _phase(move.draft, changed, event))
 
 
 async def _ready(move: Move, task: Json) -> None:
@@ -260,10 +264,12 @@ def _phase(draft: Draft, task: Json, event: str) -> Json:
     code = phase_at(draft.packs, category, event)
     if code is None or not is_later(draft.packs, category, code, phase_of(task)):
         return {}
+    if not fits(draft.packs, code, str(task.get("status"))):
+        return {}
     return {"businessStatus": phase(draft.packs, code)}
 
 
-async def _task_of(draft: Draft, order: str) -> Json | None:
+async def task_of(draft: Draft, order: str) -> Json | None:
     """Return the stored Task of an order; one that this commit makes is left as the order's own effects make it."""
     task = await coordination_task(draft, order)
     return task if task is not None and (task.get("meta") or {}).get("versionId") else None
@@ -318,7 +324,7 @@ async def suggestions(draft: Draft, resource: Json) -> list[str]:
 
 async def _close_match(move: Move) -> None:
     """A study that got its order needs no matching any more."""
-    if move.is_new or _orders(move.before or {}, "basedOn"):
+    if move.is_new or orders_of(move.before or {}, "basedOn"):
         return
     task = await move.draft.read(f"Task/{task_id('match', move.current['id'])}")
     if task is not None and task.get("status") in ("requested", "received", "accepted"):
@@ -326,7 +332,8 @@ async def _close_match(move: Move) -> None:
         await move.draft.put({**task, "status": "cancelled", "statusReason": reason})
 
 
-def _orders(resource: Json, element: str) -> list[str]:
+def orders_of(resource: Json, element: str) -> list[str]:
+    """Return the orders that an element names."""
     return [
         reference
         for row in resource.get(element) or ()
