@@ -10,6 +10,7 @@ from gateway.workflow.effects import EFFECTS, effect
 from gateway.workflow.judge import allowed_next, judge
 from gateway.workflow.machine import UNKNOWN, Machine, load_machine, machines
 from gateway.workflow.needs import NEEDS
+from gateway.workflow.page import machines_page
 from terminology.issues import BusinessRule
 
 SPEC = yaml.safe_load((Path(__file__).parent.parent / "spec" / "workflow.yaml").read_text("utf-8"))
@@ -142,6 +143,11 @@ def test_every_effect_is_used() -> None:
         for name in names
     }  # fmt: skip
     assert used == set(EFFECTS)
+
+
+def test_the_page_is_what_the_store_enforces() -> None:
+    page = Path(__file__).parent.parent.parent / "docs" / "workflow" / "machines.md"
+    assert page.read_text("utf-8") == machines_page(), "run scripts/build_workflow_docs"
 
 
 class TestFiles:
