@@ -22,7 +22,7 @@ from gateway.cli.serve import AsJson, Data
 from gateway.cli.speech import language, print_json, say, styled
 from gateway.settings import Settings, load_settings
 from terminology.fhirjson import Json
-from terminology.issues import InvalidInput
+from terminology.issues import InvalidInput, Issue
 
 if TYPE_CHECKING:
     from conformance.testing.certificate import Certificate
@@ -284,7 +284,12 @@ def _scripts(paths: list[Path], target: Target, now: datetime) -> Run:
                 run_of.results.append(Result(file.name, file.name, file.name, [step]))
                 _tell(run_of.results[-1])
             continue
-        for result in Player(script, target.fhir).play():
+        try:
+            played = Player(script, target.fhir).play()
+        except Exception as error:  # the edge: one odd script must not end a collection's run
+            issue = Issue("HT-CT-59", {"name": file.name, "detail": f"{type(error).__name__}: {error}"[:200]})
+            played = [Result(file.name, file.name, file.name, [Step("play", file.name, "error", (issue,))])]
+        for result in played:
             run_of.results.append(result)
             _tell(result)
     return run_of

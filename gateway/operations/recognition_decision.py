@@ -115,19 +115,29 @@ async def _decision(inputs: Inputs, patient: str, context: Context) -> Decision:
             at = moment
     if problems:
         raise InvalidInput(problems)
-    note = inputs.one("note")
+    reason, words = _reason(inputs.one("reason"))
+    note = inputs.one("note") or words
     return Decision(
         patient=patient,
         result=await _versioned(str(result), context),
         action=action,
         at=at,
         order=_plain(inputs.one("order")),
-        reason=inputs.one("reason") if isinstance(inputs.one("reason"), dict) else None,
+        reason=reason,
         note=str(note) if note else None,
         practitioner=_plain(inputs.one("practitioner")),
         organization=_plain(inputs.one("organization")),
         encounter=await _encounter(inputs, context),
     )
+
+
+def _reason(value: Any) -> tuple[Json | None, str | None]:
+    """Return the Coding of a reason and the free text beside it: a Coding, a CodeableConcept with text, or a bare code."""
+    if isinstance(value, dict):
+        rows = value.get("coding")
+        coding = dict(rows[0]) if isinstance(rows, list) and rows and isinstance(rows[0], dict) else value
+        return (coding if coding.get("code") else None), (value.get("text") if rows else None)
+    return ({"code": value}, None) if isinstance(value, str) and value else (None, None)
 
 
 def _reference(value: Any) -> str | None:

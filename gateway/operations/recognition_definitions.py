@@ -73,6 +73,7 @@ STATISTICS: Json = {
         {"name": "organization", "use": "in", "min": 0, "max": "1", "type": "string"},
         {"name": "item", "use": "in", "min": 0, "max": "1", "type": "string"},
         {"name": "practitioner", "use": "in", "min": 0, "max": "1", "type": "string"},
+        {"name": "doctor", "use": "in", "min": 0, "max": "1", "type": "string"},
         {"name": "return", "use": "out", "min": 1, "max": "1", "type": "MeasureReport"},
     ],
 }

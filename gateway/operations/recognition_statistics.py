@@ -32,6 +32,7 @@ async def evaluate(request: Request, context: Context) -> Response:
     if missing:
         raise InvalidInput(Issue("HT-MR-11", {"name": name}) for name in missing)
     wanted = {name: inputs.one(name) for name in ("organization", "item", "practitioner")}
+    wanted["practitioner"] = wanted["practitioner"] or inputs.one("doctor")
     now = context.clock()
     packs = library(context).at(now)
     rows = await _rows(str(start), str(end), packs, context)

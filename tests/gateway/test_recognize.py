@@ -287,3 +287,34 @@ def test_the_command_judges_a_data_folder_without_a_running_gateway(
     assert "可互认" in capsys.readouterr().out
     assert run([*asked, "--at", "2026-03-27T10:00:00+08:00"]) == 1
     assert "已超出互认时限" in capsys.readouterr().out
+
+
+class TestReasonForms:
+    """A reason is a Coding; a concept with words and a bare code are taken too."""
+
+    def reject(self, server: Server, value: Json) -> Any:
+        body = {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"name": "result", "valueReference": {"reference": "Observation/potassium"}},
+                {"name": "action", "valueCode": "reject"},
+                {"name": "reason", **value},
+            ],
+        }
+        return server.request("POST", "Patient/zhang/$recognition-decision", body)
+
+    @pytest.mark.parametrize(
+        ("value", "status", "text"),
+        [
+            ({"valueCoding": {"code": "01"}}, 201, None),
+            ({"valueCode": "01"}, 201, None),
+            ({"valueCodeableConcept": {"coding": [{"code": "07"}], "text": "术前复核"}}, 201, "术前复核"),
+            ({"valueCodeableConcept": {"coding": [{"code": "01"}], "text": "其他"}}, 422, None),
+            ({"valueCodeableConcept": {"text": "其他"}}, 422, None),
+        ],
+    )
+    def test_reason(self, server: Server, value: Json, status: int, text: str | None) -> None:
+        answer = self.reject(server, value)
+        assert answer.status_code == status, answer.text
+        if status == 201:
+            assert answer.json()["statusReason"].get("text") == text
