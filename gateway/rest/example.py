@@ -49,6 +49,16 @@ EXTRA: dict[str, Json] = {
 }
 
 
+# What this server asks for beyond the definitions (docs/adapters/outbound.md).
+OURS: dict[str, Json] = {
+    "Subscription": {
+        "status": "requested",
+        "criteria": "Patient?active=true",
+        "channel": {"type": "rest-hook", "endpoint": "http://127.0.0.1:9/hook"},
+    },
+}
+
+
 def minimal(path: str, depth: int = 0) -> Json:
     """Return a value with the mandatory elements of what is described at `path` ("Patient", "Patient.contact")."""
     found: Json = {"resourceType": path} if depth == 0 else {}
@@ -59,7 +69,7 @@ def minimal(path: str, depth: int = 0) -> Json:
         chosen.add(child.element.name)
         value = _value(child, depth)
         found[name] = [value] if child.element.repeats else value
-    return found
+    return found | OURS.get(path, {}) if depth == 0 else found
 
 
 def _value(child: Child, depth: int) -> Any:
