@@ -308,8 +308,9 @@ def build_polling(
 
 def _post(settings: Settings, store: Store, watched: WatchedStore, maps: Maps, metrics: Metrics) -> Post:
     """Return the way out; the log of a store in memory lives as long as the process."""
-    folder = Path(mkdtemp(prefix="hutong-")) if settings.store == "memory" else settings.data
-    ledger = Ledger(folder)
+    is_temporary = settings.store == "memory"
+    folder = Path(mkdtemp(prefix="hutong-")) if is_temporary else settings.data
+    ledger = Ledger(folder, is_temporary=is_temporary)
     metrics.gauge(
         "hutong_deliveries_waiting",
         "Deliveries that wait for their turn or are tried again.",

@@ -123,6 +123,19 @@ FORMATS: dict[str, dict[str, str]] = {
         "task-status": "out-platform-status",
     },
     "json": {
+        **dict.fromkeys(
+            (
+                "task-requested",
+                "critical-value",
+                "referral-status",
+                "careplan-due",
+                "recognition",
+                "catalogue-scheduled",
+                "catalogue-in-force",
+                "member-status",
+            ),
+            "out-vendor-event",
+        ),
         "report-final": "out-vendor-result",
         "report-corrected": "out-vendor-result",
         "task-status": "out-vendor-status",

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shutil import rmtree
 
 import apsw
 import msgspec
@@ -19,10 +20,16 @@ from terminology.fhirjson import Json
 
 
 class Ledger:
-    """The delivery log of one data folder. One process writes (gateway/lock.py); others may read."""
+    """The delivery log of one data folder. One process writes (gateway/lock.py); others may read.
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+    `is_temporary`: the folder goes when the log is closed.
+    """
+
+    def __init__(
+        self, folder: Path, *, clock: Callable[[], float] = time.time, is_temporary: bool = False
+    ) -> None:
         self._clock = clock
+        self._temporary = folder if is_temporary else None
         folder.mkdir(parents=True, exist_ok=True)
         connection = connect(folder / FILE, writing=True)
         self.mark = str(connection.execute("select value from fact where name = 'mark'").get)
@@ -263,3 +270,5 @@ class Ledger:
     def close(self) -> None:
         self._reader.close()
         self._writer.close()
+        if self._temporary is not None:
+            rmtree(self._temporary, ignore_errors=True)
