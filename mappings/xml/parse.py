@@ -96,9 +96,14 @@ class _Builder:
         self.count += 1
         if self.depth > MAX_DEPTH or self.count > MAX_ELEMENTS or len(given) > MAX_ATTRIBUTES:
             raise self._too_large()
-        attributes = self._attributes(given) if given else given
+        for key in given:
+            if ":" in key or key == "xmlns":
+                attributes = self._attributes(given)
+                break
+        else:
+            attributes = given
         parent = self.here
-        local = name.rpartition(":")[2]
+        local = name.rpartition(":")[2] if ":" in name else name
         element = Element(local, attributes, parent, self.parser.CurrentLineNumber)
         if parent is None:
             self.root = element
@@ -115,9 +120,6 @@ class _Builder:
 
     def _attributes(self, given: dict[str, str]) -> dict[str, str]:
         """Return the attributes by local name, declarations left out; `xsi:` and `xml:` stay."""
-        names = " ".join(given)
-        if ":" not in names and "xmlns" not in given:
-            return given
         self.xsi.update(name[6:] for name, value in given.items() if value == XSI and name[:6] == "xmlns:")
         made: dict[str, str] = {}
         for name, value in given.items():
@@ -138,7 +140,7 @@ class _Builder:
         if here is None:
             return
         if here.children:
-            if "\n" not in data or not data.isspace():
+            if not data.isspace() or "\n" not in data:
                 last = here.children[-1]
                 last.tail += data
         else:
