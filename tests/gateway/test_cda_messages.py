@@ -161,3 +161,33 @@ def test_a_replaced_document_is_superseded(tmp_path: Path) -> None:
             assert old["content"][0]["attachment"]["url"].startswith("Binary/")
 
     run(body())
+
+
+NOTE = (
+    "MSH|^~\\&|EMR|H1|GW|XYLYGT|{time}||MDM^{event}^MDM_T02|{number}|P|2.4||||||UNICODE UTF-8\rEVN|{event}|{time}\r"
+    "PID|1||P1^^^H1^MR||张^三||19850101|M\rPV1|1|I|3F^301^05^H1|||||||||||||||ZY1\r"
+    "TXA|1|DS^出院小结^L|TX|{time}||||||||{number}|{parent}||||AU\rOBX|1|TX|DS^出院小结||头晕三天。||||||F\r"
+)
+
+
+def test_a_document_that_an_hl7_message_replaces_is_superseded(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path, maps=MAPS) as (_, client):
+            for time, event, number, parent in [
+                ("20260315080000", "T02", "D1", ""),
+                ("20260315090000", "T06", "D2", "D1"),
+                ("20260316080000", "T10", "D3", "D2"),
+            ]:
+                note = NOTE.format(time=time, event=event, number=number, parent=parent)
+                sent = await client.post("/messages/hl7v2?wait=stored", content=note.encode())
+                assert b"MSA|AA" in sent.content
+            found = (await client.get("/fhir/DocumentReference")).json()
+            rows = {row["resource"]["masterIdentifier"]["value"]: row["resource"] for row in found["entry"]}
+            assert {name: row["status"] for name, row in rows.items()} == {
+                "D1": "current",
+                "D2": "superseded",
+                "D3": "current",
+            }
+            assert rows["D2"]["relatesTo"][0]["code"] == "appends"
+
+    run(body())

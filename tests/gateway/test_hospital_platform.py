@@ -233,6 +233,28 @@ class TestRequests:
 
 
 class TestDocuments:
+    def test_a_replaced_one_is_superseded(self, tmp_path: Path) -> None:
+        def text(number: str, parent: str = "") -> str:
+            return (
+                f'<ProvideAndRegisterDocumentSetRequest xmlns="urn:hl7-org:v3"><ID root="1.2" extension="M{number}"/>'
+                "<SourcePatientID>P0001</SourcePatientID><Organization id='H1'><Name>某县人民医院</Name></Organization>"
+                f"<RegistryPackage><SubmissionSet><UniqueId>{number}</UniqueId><Title>会诊记录</Title></SubmissionSet>"
+                f'</RegistryPackage><Document id="Document.1" mimeType="text/xml"{parent}><Content>PGE+5bGx5rC0PC9hPg==</Content>'
+                "</Document></ProvideAndRegisterDocumentSetRequest>"
+            )
+
+        async def body() -> None:
+            async with serving(tmp_path) as (gateway, client):
+                await soap(client, "ProvideAndRegisterDocumentSet-b", text("U1"))
+                relation = ' parentDocumentRelationship="RPLC" parentDocumentId="U1"'
+                await soap(client, "ProvideAndRegisterDocumentSet-b", text("U2", relation))
+                await gateway.intake.drained()
+                rows = await found(client, "DocumentReference")
+                states = {row["masterIdentifier"]["value"]: row["status"] for row in rows}
+                assert states == {"U1": "superseded", "U2": "current"}
+
+        run(body())
+
     def test_kept_byte_for_byte(self, tmp_path: Path) -> None:
         document = '<?xml version="1.0" encoding="GBK"?><record>门诊病历 ﹁</record>'.encode("gb18030")
         data = base64.b64encode(document).decode()
