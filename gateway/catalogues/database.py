@@ -20,7 +20,10 @@ def open_database(path: Path, schema: str) -> apsw.Connection:
 
 @contextmanager
 def transaction(database: apsw.Connection) -> Iterator[None]:
-    """Commit what the body wrote, or roll all of it back."""
+    """Commit what the body wrote, or roll all of it back; within another transaction it is a part of that one."""
+    if database.in_transaction:
+        yield
+        return
     database.execute("begin immediate")
     try:
         yield

@@ -12,7 +12,7 @@ import typer
 from gateway.cli import FINDINGS, OK
 from gateway.cli.client import call_json
 from gateway.cli.serve import AsJson, Config, Data
-from gateway.cli.speech import cut, print_json, say, styled, table
+from gateway.cli.speech import cut, language, print_json, say, styled, table
 from gateway.cli.terms import read_table
 from gateway.cli.terms_options import (
     Blind,
@@ -336,16 +336,22 @@ def _review(
     desk = _desk(data, config)
     project = desk.projects.get(member, domain)
     wanted = codes or [row.local.code for row in desk.projects.rows(project, ("submitted",))]
-    for code in wanted:
-        desk.projects.review(project, code, who=who or getuser(), approve=approve, note=note)
-    return _tell(
-        {"reviewed": wanted, **_counts(desk, project)},
+    reviewed, refused = desk.review_all(project, wanted, who=who or getuser(), approve=approve, note=note)
+    if refused and not reviewed:
+        raise refused[0][1]
+    shown = [{"code": code, "text": error.issues[0].text(language())} for code, error in refused]
+    _tell(
+        {"reviewed": reviewed, "refused": shown, **_counts(desk, project)},
         say(
-            f"{len(wanted)} 行{'已审' if approve else '已驳回'}。",
-            f"{len(wanted)} rows {'approved' if approve else 'rejected'}.",
+            f"{len(reviewed)} 行{'已审' if approve else '已驳回'}。",
+            f"{len(reviewed)} rows {'approved' if approve else 'rejected'}.",
         ),
         as_json,
     )
+    if not as_json:
+        for row in shown:
+            print(f"  {row['code']}: {row['text']}")
+    return FINDINGS if refused else OK
 
 
 def _counts(desk: Desk, project: Project) -> dict[str, int]:

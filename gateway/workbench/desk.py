@@ -74,20 +74,24 @@ class Desk:
         """
         if not LEAST_CUT <= cut <= 1:
             raise InvalidInput("HT-CAT-56", value=cut, least=LEAST_CUT)
-        accepted = []
-        for row in self.projects.rows(project, ("unmapped",)):
-            best = next(iter(self.suggest(project, row, 1)), None)
-            if best is not None and best.may_be_bulk_accepted and best.confidence >= cut:
+        found = [
+            (row.local.code, best)
+            for row in self.projects.rows(project, ("unmapped",))
+            if (best := next(iter(self.suggest(project, row, 1)), None)) is not None
+            and best.may_be_bulk_accepted
+            and best.confidence >= cut
+        ]
+        with self.projects.together():
+            for code, best in found:
                 self.projects.propose(
                     project,
-                    row.local.code,
+                    code,
                     target=best.target.code,
                     who=who,
                     relationship=best.relationship,
                     note=", ".join(best.reasons),
                 )
-                accepted.append((row.local.code, best.target.code, best.confidence))
-        return accepted
+        return [(code, best.target.code, best.confidence) for code, best in found]
 
     def propose(
         self,
@@ -131,12 +135,14 @@ class Desk:
         """Review rows; those that cannot be reviewed (by this person) are told, the others go on."""
         reviewed: list[str] = []
         refused: list[tuple[str, FhirError]] = []
-        for code in codes:
-            try:
-                self.projects.review(project, code, who=who, approve=approve, note=note)
-                reviewed.append(code)
-            except FhirError as error:
-                refused.append((code, error))
+        with self.projects.together():
+            for code in codes:
+                try:
+                    # Refused before anything of it is written.
+                    self.projects.review(project, code, who=who, approve=approve, note=note)
+                    reviewed.append(code)
+                except FhirError as error:
+                    refused.append((code, error))
         return reviewed, refused
 
     def carry_over(self, project: Project, *, who: str) -> list[str]:

@@ -85,6 +85,12 @@ class Projects:
     def close(self) -> None:
         self._db.close()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what the body does as one transaction: thousands of rows then cost one sync of the disk."""
+        with transaction(self._db):
+            yield
+
     def open(
         self, member: str, domain: str, *, catalogue: str, version: int, source: str, is_blind: bool = False
     ) -> Project:
