@@ -284,7 +284,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     return Gateway(
         settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched, imaging,
         calendar=calendar,
-        ports=(*_ports(settings, intake, store, metrics), *([polling] if polling is not None else ())) if with_mllp else (),
+        ports=(*_ports(settings, intake, store, metrics, desk), *([polling] if polling is not None else ())) if with_mllp else (),
         polling=polling,
         late=late,
         post=post,
@@ -341,14 +341,29 @@ def _post(settings: Settings, store: Store, watched: WatchedStore, maps: Maps, m
     )
 
 
-def _ports(settings: Settings, intake: Intake, store: Store, metrics: Metrics) -> Sequence[Port]:
+def _ports(
+    settings: Settings, intake: Intake, store: Store, metrics: Metrics, desk: "Desk | None"
+) -> Sequence[Port]:
     """Return the listeners beside HTTP and MLLP that are switched on."""
     ports: list[Port] = []
     if settings.astm:
         ports.append(_astm_port(settings, intake, store, metrics))
     if settings.workflow and settings.chronic_care:
         ports.append(_chronic_care(settings, store))
+    if desk is not None and settings.critical_values:
+        ports.append(_critical_values(settings, store, desk))
     return ports
+
+
+def _critical_values(settings: Settings, store: Store, desk: "Desk") -> Port:
+    from gateway.critical.watch import CriticalWatch
+
+    return CriticalWatch(
+        store,
+        settings.data / "critical-values.json",
+        packs=desk.packs,
+        clock=lambda: datetime.now(settings.zone),
+    )
 
 
 def _chronic_care(settings: Settings, store: Store) -> Port:

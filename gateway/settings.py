@@ -268,6 +268,11 @@ class Settings:
         "慢病管理:新结果自动分级、完成随访、到期提醒。",
         "Chronic care: new results grade their patients, complete visits, and what is due is called.",
     )
+    critical_values: bool = setting(
+        True,
+        "危急值:自动发现、双人复核、通知、逐级催告(规则包 critical-values)。",
+        "Critical values: found, checked by two, told, called for again (pack critical-values).",
+    )
     care_packs: Path | None = setting(
         None,
         "县域慢病分级规则包目录(同名且更新的覆盖自带的)。",

@@ -5,10 +5,9 @@ folder; after a stop it looks again from there, and looking twice writes nothing
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 from conformance.chronic import Diseases
@@ -16,6 +15,7 @@ from gateway.care.due import remind
 from gateway.care.grading import regrade
 from gateway.care.plan import done
 from gateway.care.record import plans_of
+from gateway.store.follower import Follower
 from gateway.store.protocol import Commit, Put, Store
 from gateway.workflow.actor import GATEWAY, acting_as
 from terminology.fhirjson import Json, decode_resource
@@ -24,10 +24,6 @@ from terminology.issues import FhirError, VersionConflict
 log = logging.getLogger("gateway.care")
 
 LOOK_SECONDS = 1.0
-OVERLAP = timedelta(seconds=5)
-"""Commits of one moment become visible one after the other; ids make a second look harmless."""
-FIRST = timedelta(hours=1)
-MOST_PATIENTS = 200_000
 ATTEMPTS = 5
 
 
@@ -43,9 +39,9 @@ class Keeper:
         clock: Callable[[], datetime],
         seconds: float = LOOK_SECONDS,
     ) -> None:
-        self.store, self.diseases, self.file, self.clock, self.seconds = store, diseases, file, clock, seconds
+        self.store, self.diseases, self.clock, self.seconds = store, diseases, clock, seconds
         self._task: asyncio.Task[None] | None = None
-        self._since, self._called = self._remembered()
+        self.follower = Follower(store, file)
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run())
@@ -62,11 +58,11 @@ class Keeper:
         for patient, (day, evidence) in touched.items():
             with acting_as(GATEWAY):
                 await self._follow(patient, day, evidence)
-        if self._called != began.date():
+        if self.follower.more.get("called") != began.date().isoformat():
             with acting_as(GATEWAY):
                 await remind(self.store, today=began.date(), now=began.isoformat(timespec="milliseconds"))
-            self._called = began.date()
-        self._remember()
+            self.follower.more["called"] = began.date().isoformat()
+        self.follower.remember()
         return len(touched)
 
     async def _run(self) -> None:
@@ -84,24 +80,18 @@ class Keeper:
         """Return the patients with new results or diagnoses: the day of the newest result and what proves the visit."""
         codes = frozenset().union(*(row.codes for row in self.diseases.at(self.clock().date()).values()))
         found: dict[str, tuple[date | None, str]] = {}
-        newest = self._since
-        for type in ("Observation", "Condition"):
-            async for version in self.store.history(type, since=self._since):
-                newest = max(newest, version.last_updated)
-                if version.body is None or len(found) >= MOST_PATIENTS:
-                    continue
-                resource = decode_resource(version.body)
-                patient = str((resource.get("subject") or {}).get("reference", ""))
-                if not patient.startswith("Patient/"):
-                    continue
-                if type == "Condition":
-                    found.setdefault(patient, (None, ""))
-                elif _codes(resource) & codes:
-                    day = _day(resource)
-                    known = found.get(patient, (None, ""))[0]
-                    if known is None or (day is not None and day > known):
-                        found[patient] = (day, _evidence(resource))
-        self._since = newest - OVERLAP if newest > self._since + OVERLAP else self._since
+        for version in await self.follower.changed(("Observation", "Condition")):
+            resource = decode_resource(version.body or b"{}")
+            patient = str((resource.get("subject") or {}).get("reference", ""))
+            if not patient.startswith("Patient/"):
+                continue
+            if version.type == "Condition":
+                found.setdefault(patient, (None, ""))
+            elif _codes(resource) & codes:
+                day = _day(resource)
+                known = found.get(patient, (None, ""))[0]
+                if known is None or (day is not None and day > known):
+                    found[patient] = (day, _evidence(resource))
         return found
 
     async def _follow(self, patient: str, day: date | None, evidence: str) -> None:
@@ -125,24 +115,6 @@ class Keeper:
             number = int(plan["meta"]["versionId"])
             for step, changed in enumerate(done(plan, day, evidence)):
                 await self.store.commit(Commit([Put(changed, expected=number + step)]))
-
-    def _remembered(self) -> tuple[datetime, date | None]:
-        try:
-            known = json.loads(self.file.read_text("utf-8"))
-            called = known.get("called")
-            return datetime.fromisoformat(known["since"]), date.fromisoformat(called) if called else None
-        except (OSError, ValueError, KeyError, TypeError):
-            # The store stamps with the machine's time, whatever the clock of this gateway says.
-            return datetime.now(UTC) - FIRST, None
-
-    def _remember(self) -> None:
-        known = {
-            "since": self._since.isoformat(),
-            "called": self._called.isoformat() if self._called else None,
-        }
-        new = self.file.with_suffix(".new")
-        new.write_text(json.dumps(known), "utf-8")
-        new.replace(self.file)
 
 
 def _codes(observation: Json) -> set[str]:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.cli import FINDINGS, USAGE
 from gateway.cli.client import call
-from gateway.cli.speech import language
+from gateway.cli.speech import language, print_json
 from gateway.lock import holder
 from gateway.settings import Settings
 from terminology.fhirjson import Json, decode, encode
@@ -49,3 +50,17 @@ async def _here(
         return answer.status_code, decode(answer.content or b"null")
     finally:
         await gateway.close()
+
+
+def refused(answer: Any, as_json: bool) -> int:
+    """Print what the gateway refused, with how to fix it; returns the exit code."""
+    if as_json:
+        print_json(answer)
+        return FINDINGS
+    for issue in (answer or {}).get("issue", ()):
+        fix = next(
+            (row["valueString"] for row in issue.get("extension", ()) if row["url"].endswith("/issue-fix")),
+            "",
+        )
+        print(f"{issue['details']['coding'][0]['code']} {issue['details']['text']}\n  → {fix}")
+    return FINDINGS if answer else USAGE

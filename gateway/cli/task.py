@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 import typer
 
-from gateway.cli import FINDINGS, OK, USAGE
-from gateway.cli.fhir import ask
+from gateway.cli import OK
+from gateway.cli.fhir import ask, refused
 from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import print_json, say, styled, table
 from gateway.settings import Settings, load_settings
@@ -84,7 +84,7 @@ def list_tasks(
         _who(settings, organization, roles, practitioner),
     )
     if tasks is None:
-        return _refused(answer, as_json)
+        return refused(answer, as_json)
     rows = [entry["resource"] for entry in tasks.get("entry", ()) if entry["search"]["mode"] == "match"]
     if as_json:
         print_json({"tasks": rows})
@@ -126,7 +126,7 @@ def transition(
     headers = _who(settings, organization, roles, practitioner)
     answer, task = _ask(settings, "GET", f"Task/{_id(id)}", None, headers)
     if task is None:
-        return _refused(answer, as_json)
+        return refused(answer, as_json)
     wanted = task | {"status": to}
     if reason:
         wanted["statusReason"] = {"text": reason}
@@ -166,25 +166,12 @@ def _id(text: str) -> str:
 
 def _told(answer: Any, task: Json | None, *, as_json: bool) -> int:
     if task is None:
-        return _refused(answer, as_json)
+        return refused(answer, as_json)
     if as_json:
         print_json(task)
     else:
         print(table([_row(task)]))
     return OK
-
-
-def _refused(answer: Any, as_json: bool) -> int:
-    if as_json:
-        print_json(answer)
-        return FINDINGS
-    for issue in (answer or {}).get("issue", ()):
-        fix = next(
-            (row["valueString"] for row in issue.get("extension", ()) if row["url"].endswith("/issue-fix")),
-            "",
-        )
-        print(f"{issue['details']['coding'][0]['code']} {issue['details']['text']}\n  → {fix}")
-    return FINDINGS if answer else USAGE
 
 
 def _row(task: Json) -> list[str]:

@@ -1,4 +1,4 @@
-"""OperationDefinitions of chronic care (docs/workflow/chronic-care.md)."""
+"""OperationDefinitions of chronic care and critical values (docs/workflow/chronic-care.md, critical-values.md)."""
 
 from typing import Any
 
@@ -88,6 +88,36 @@ DUE = _definition(
         _in("phase", "code"),
         _in("as", "code"),
     ],
+    result="Parameters",
+    changes=False,
+)
+ACKNOWLEDGE = _definition(
+    "acknowledge",
+    "接收危急值",
+    "Without input: it was opened. `repeatBack`: item and value again, in any unit; `action`: what was done, which ends it.",
+    "Task",
+    "instance",
+    [_in("repeatBack", "string"), _in("action", "string"), _in("practitioner", "Reference")],
+    result="Task",
+    changes=True,
+)
+CONFIRM_CRITICAL = _definition(
+    "confirm-critical",
+    "复核危急值",
+    "The second look before a critical value is told; at night one person may look twice.",
+    "Task",
+    "instance",
+    [_in("practitioner", "Reference")],
+    result="Task",
+    changes=True,
+)
+CRITICAL_REGISTER = _definition(
+    "critical-register",
+    "危急值登记本",
+    "The register with its rates, of a time and an organisation; `as=csv` gives a sheet.",
+    "Communication",
+    "type",
+    [_in("start", "date"), _in("end", "date"), _in("organization", "string"), _in("as", "code")],
     result="Parameters",
     changes=False,
 )

@@ -11,7 +11,15 @@ from importlib import import_module
 from typing import Literal, cast
 
 from conformance.definitions import operations as core_operations
-from gateway.operations.care_definitions import DUE, ENROL, GRADE, SIX_ONES
+from gateway.operations.care_definitions import (
+    ACKNOWLEDGE,
+    CONFIRM_CRITICAL,
+    CRITICAL_REGISTER,
+    DUE,
+    ENROL,
+    GRADE,
+    SIX_ONES,
+)
 from gateway.operations.cda_definition import CDA
 from gateway.operations.convert_definition import CONVERT
 from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
@@ -150,6 +158,9 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.chronic_care:grade", GRADE, affects_state=True),
     Operation("gateway.operations.chronic_care:ones", SIX_ONES),
     Operation("gateway.operations.chronic_care:due", DUE),
+    Operation("gateway.operations.critical_values:acknowledge", ACKNOWLEDGE, affects_state=True),
+    Operation("gateway.operations.critical_values:confirm", CONFIRM_CRITICAL, affects_state=True),
+    Operation("gateway.operations.critical_values:critical_register", CRITICAL_REGISTER),
     Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),
     Operation("gateway.operations.recognition_statistics:evaluate", STATISTICS),
     Operation("gateway.operations.recognition_audit:audit", AUDIT),

@@ -1,0 +1,114 @@
+"""What watches for critical values while the gateway runs: new results, reports that were audited, alerts that wait."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from gateway.care.record import find
+from gateway.critical.alert import C
+from gateway.critical.ladder import climb
+from gateway.critical.raise_alert import has_two_readers, raised, release
+from gateway.store.follower import Follower
+from gateway.store.protocol import Put, Store
+from gateway.workflow.actor import GATEWAY, acting_as
+from gateway.workflow.coordination import coding, task_id
+from gateway.workflow.draft import reference_of
+from gateway.workflow.packs import Packs
+from terminology.fhirjson import Json, decode_resource
+from terminology.issues import FhirError
+
+log = logging.getLogger("gateway.critical")
+
+LOOK_SECONDS = 0.5
+
+
+class CriticalWatch:
+    """A Port. `packs` gives the rules in force; `seconds`: between two looks."""
+
+    def __init__(
+        self,
+        store: Store,
+        file: Path,
+        *,
+        packs: Callable[[], Packs],
+        clock: Callable[[], datetime],
+        seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self.store, self.packs, self.clock, self.seconds = store, packs, clock, seconds
+        self.follower = Follower(store, file)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def look(self) -> None:
+        """Raise what is new, release what two have read by now, call again for what waits."""
+        with acting_as(GATEWAY):
+            packs, now = self.packs(), self.clock()
+            for version in await self.follower.changed(("Observation", "DiagnosticReport")):
+                resource = decode_resource(version.body or b"{}")
+                try:
+                    if version.type == "Observation":
+                        await raised(resource, self.store, packs, now=now)
+                    else:
+                        await self._audited(resource, packs, now)
+                except FhirError as error:
+                    log.error(
+                        "critical value not raised: %s",
+                        error,
+                        extra={"resource": f"{version.type}/{version.id}"},
+                    )
+            await climb(self.store, packs, now=now)
+            self.follower.remember()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except FhirError as error:
+                log.warning("the watch for critical values waits: %s", error)
+            except Exception:
+                # The outermost edge of a background part: one odd record must not end the watch.
+                log.exception("the watch for critical values stumbled")
+            await asyncio.sleep(self.seconds)
+
+    async def _audited(self, report: Json, packs: Packs, now: datetime) -> None:
+        """A report read by one and audited by another is the double check: what waited for one goes out."""
+        for row in report.get("result") or ():
+            observation = reference_of(row)
+            if not observation.startswith("Observation/"):
+                continue
+            params = [("category", f"{C}communication-category|critical-value"), ("status", "preparation")]
+            subject = reference_of(report.get("subject"))
+            waiting = (
+                await find(self.store, "Communication", [*params, ("subject", subject)]) if subject else []
+            )
+            for communication in waiting:
+                about = {reference_of(one) for one in communication.get("about") or ()}
+                if observation in about and await has_two_readers(
+                    {"id": observation.partition("/")[2]}, self.store
+                ):
+                    await self._release(communication, packs, now)
+
+    async def _release(self, communication: Json, packs: Packs, now: datetime) -> None:
+        confirm = await self.store.read("Task", task_id("confirm", communication["id"]))
+        more: tuple[Put, ...] = ()
+        if confirm is not None and confirm.body is not None:
+            task = decode_resource(confirm.body)
+            if task.get("status") in ("requested", "received", "accepted"):
+                reason = {
+                    **coding(f"{C}status-reason", "no-longer-needed"),
+                    "text": "报告已审核 / the report was audited",
+                }
+                more = (
+                    Put({**task, "status": "cancelled", "statusReason": reason}, expected=confirm.version),
+                )
+        number = int(communication["meta"]["versionId"])
+        await release(communication, self.store, packs, now=now, expected=number, more=more)

@@ -1,0 +1,56 @@
+"""Following what was written: a part that acts on changes beside the writes, and goes on after a stop where it was.
+
+The store's history is asked again and again from where the last look ended. Looks overlap, because commits of one
+moment become visible one after the other: whoever follows must not mind seeing a version twice.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gateway.store.protocol import Store, Version
+
+OVERLAP = timedelta(seconds=5)
+FIRST = timedelta(hours=1)
+"""How far back the very first look goes."""
+
+
+class Follower:
+    """`file` keeps where it was, and `more` that its owner wants kept."""
+
+    def __init__(self, store: Store, file: Path) -> None:
+        self.store, self.file = store, file
+        known = self._read()
+        try:
+            self._since = datetime.fromisoformat(known["since"])
+        except (KeyError, TypeError, ValueError):
+            # The store stamps with the machine's time, whatever the clock of this gateway says.
+            self._since = datetime.now(UTC) - FIRST
+        self.more: dict[str, Any] = known.get("more") or {}
+
+    async def changed(self, types: Sequence[str]) -> list[Version]:
+        """Return the current versions of what was written since the last look, the oldest first; a deleted one is left out."""
+        newest = self._since
+        found: dict[tuple[str, str], Version] = {}
+        for type in types:
+            async for version in self.store.history(type, since=self._since):
+                newest = max(newest, version.last_updated)
+                found.setdefault((version.type, version.id), version)
+        self._since = max(self._since, newest - OVERLAP)
+        rows = (row for row in found.values() if row.body is not None)
+        return sorted(rows, key=lambda row: row.last_updated)
+
+    def remember(self) -> None:
+        """Write down where it is; what was seen before must be done by now."""
+        new = self.file.with_suffix(".new")
+        new.write_text(json.dumps({"since": self._since.isoformat(), "more": self.more}), "utf-8")
+        new.replace(self.file)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            known = json.loads(self.file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
