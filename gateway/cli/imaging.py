@@ -184,7 +184,8 @@ def echo(
     settings = load_settings(os.environ, file=config, data=data)
     from gateway.imaging.send_dimse import echo as ask
 
-    host, _, port = (address or f"{settings.host}:{settings.dicom_port}").rpartition(":")
+    own = (holder(settings.data) or {}).get("dicom_port") or settings.dicom_port
+    host, _, port = (address or f"{settings.host}:{own}").rpartition(":")
     title = called or settings.dicom_ae_title
     if not host or not port.isdigit():
         raise NotFound("HT-DCM-34", address=address[:60])

@@ -92,6 +92,8 @@ class Dimse:
         except ImportError:
             raise Unavailable("HT-DCM-07", package="pynetdicom") from None
         _config.STORE_RECV_CHUNKED_DATASET = True
+        # Devices have classes of their own; what they keep in them is theirs, and not ours to refuse.
+        _config.UNRESTRICTED_STORAGE_SERVICE = True
         _receive_into(self._archive().inbox)
         server = AE(ae_title=self.title)
         server.maximum_associations = self.associations

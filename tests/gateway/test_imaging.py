@@ -495,6 +495,41 @@ class TestPerformedSteps:
         run(scenario())
 
 
+def test_a_class_of_the_makers_own_and_a_compressed_object(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        private, jpeg = "1.2.840.113619.4.27", "1.2.840.10008.1.2.4.50"
+        async with imaging(tmp_path) as gateway, client(gateway) as http:
+
+            def speak() -> list[int]:
+                from pydicom.encaps import encapsulate
+
+                own = read(ct(sop_class=private))
+                picture = read(ct(uid="1.2.3.1.1.2"))
+                picture.file_meta.TransferSyntaxUID = jpeg
+                picture.PixelData = encapsulate([b"\xff\xd8" + b"\1" * 100 + b"\xff\xd9"])
+                picture["PixelData"].VR = "OB"
+                picture["PixelData"].is_undefined_length = True
+                with device(gateway.dicom_port, private) as association:
+                    first = association.send_c_store(own).Status
+                with device(gateway.dicom_port, CT, syntax=jpeg) as association:
+                    return [first, association.send_c_store(picture).Status]
+
+            assert await asyncio.to_thread(speak) == [0, 0]
+            assert (await study(gateway))["numberOfInstances"] == 2
+            place = "/dicomweb/studies/1.2.3.1/series/1.2.3.1.1/instances/1.2.3.1.1.2"
+            frame = await http.get(
+                f"{place}/frames/1", headers={"Accept": 'multipart/related; type="image/jpeg"'}
+            )
+            assert frame.status_code == 200
+            assert b"\xff\xd8" + b"\1" * 100 + b"\xff\xd9" in frame.content
+            plain = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1'
+            assert (await http.get(place, headers={"Accept": plain})).status_code == 406
+            assert (await http.get("/dicomweb/studies/1.2.3.1", headers={"Accept": plain})).status_code == 206
+            assert (await http.get(f"{place}/rendered")).status_code == 422
+
+    run(scenario())
+
+
 class TestHostile:
     """What strangers and broken devices send: an answer each time, and the gateway goes on."""
 

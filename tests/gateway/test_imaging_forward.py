@@ -213,6 +213,12 @@ class TestCommands:
             assert self.hutong("forwards", *data).returncode == 0
             assert self.hutong("resend", "nowhere", *data).returncode == 1
 
+    def test_echo_of_this_gateway(self, tmp_path: Path) -> None:
+        with live(tmp_path, dicom="true", dicom_port="0"):
+            found = self.hutong("echo", "--data", str(tmp_path))
+            assert found.returncode == 0, found.stderr
+            assert "HUTONG@127.0.0.1" in found.stdout
+
     def test_echo_without_anybody(self, tmp_path: Path) -> None:
         found = self.hutong("echo", "127.0.0.1:1", "--data", str(tmp_path))
         assert found.returncode == 1
