@@ -273,7 +273,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "codes": Later(lambda: _code_routes(office, published)),
         "imaging": Later(lambda: _imaging_routes(imaging)),
         "dicomweb": Later(lambda: _dicomweb(imaging, gate)),
-        "api": Later(lambda: _vendor_routes(context, settings)),
+        "api": Later(lambda: _vendor_routes(context, settings, gate)),
     }
     polling = build_polling(settings, intake, journal, kinds, metrics)
     if polling is not None:
@@ -612,10 +612,11 @@ def _members(settings: Settings, store: Store, journal: Journal) -> "MemberRoute
     return MemberRoutes(nightly)
 
 
-def _vendor_routes(context: rest.Context, settings: Settings) -> Part:
+def _vendor_routes(context: rest.Context, settings: Settings, gate: Gate | None) -> Part:
     from gateway.recognition.vendor import VendorApi, load_clients
 
-    return VendorApi(context, load_clients(settings.vendor_clients) if settings.vendor_clients else None)
+    clients = load_clients(settings.vendor_clients) if settings.vendor_clients else None
+    return VendorApi(context, clients, gate)
 
 
 def _imaging_routes(imaging: Imaging) -> Part:

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from conformance.testing.wire import HttpClient
 from terminology.issues import InvalidInput
 
 SECONDS = 30.0
+MAX_EVIDENCE = 256 * 1024 * 1024
+_FILE = re.compile(r"[/\\]|\.[A-Za-z0-9]{2,5}$")
 _BLANK = re.compile(r"\$\{env:([A-Z][A-Z0-9_]{0,60})\}")
 
 
@@ -81,10 +84,21 @@ def open_target(
     return Target(
         str(given["member"]), tuple(given.get("roles", ())), fhir, outbox, line,
         {name: str(value) for name, value in given.get("variables", {}).items()},
-        {name: str(value) for name, value in given.get("evidence", {}).items()},
+        dict(_evidence(given.get("evidence", {}), folder)),
         ports=tuple(reversed(opened)), http=http, door=door, counterpart=centre,
         documents=folder / given["documents"] if given.get("documents") else None,
     )  # fmt: skip
+
+
+def _evidence(given: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield what attests a requirement: a file with its SHA-256, or a note. A file that isn't there attests nothing."""
+    for name, value in given.items():
+        text = str(value)
+        path = folder / text
+        if not _FILE.search(text):
+            yield str(name), text
+        elif path.is_file() and path.stat().st_size <= MAX_EVIDENCE:
+            yield str(name), f"{text} sha256:{sha256(path.read_bytes()).hexdigest()}"
 
 
 def http_client(row: dict[str, Any]) -> HttpClient:

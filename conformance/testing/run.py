@@ -259,8 +259,10 @@ class _Play:
         return [issue for issue in issues if issue.severity in ("error", "fatal")][:20]
 
     def _attest(self, row: Json) -> list[Issue]:
-        if not self.target.evidence.get(row["id"]):
+        shown = self.target.evidence.get(row["id"])
+        if not shown:
             raise _Missing("evidence", id=row["id"])
+        self.exchange = Exchange(Call("ATTEST", shown, {}, b""), None)
         return []
 
     def _wait(self, row: Json) -> list[Issue]:

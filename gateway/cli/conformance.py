@@ -285,7 +285,7 @@ def _scripts(paths: list[Path], target: Target, now: datetime) -> Run:
                 _tell(run_of.results[-1])
             continue
         try:
-            played = Player(script, target.fhir).play()
+            played = Player(script, target.fhir, inputs=dict(target.variables)).play()
         except Exception as error:  # the edge: one odd script must not end a collection's run
             issue = Issue("HT-CT-59", {"name": file.name, "detail": f"{type(error).__name__}: {error}"[:200]})
             played = [Result(file.name, file.name, file.name, [Step("play", file.name, "error", (issue,))])]

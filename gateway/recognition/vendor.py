@@ -20,6 +20,7 @@ from conformance.recognition.moment import read_instant
 from conformance.recognition.pack import CHINA
 from conformance.recognition.record import reference_of, references
 from gateway.channels.part import Part, Receive, Reply, json_reply, read_body
+from gateway.gate import Gate
 from gateway.operations.recognition_decision import keep
 from gateway.operations.recognize import library
 from gateway.recognition.decision import Action, Decision
@@ -49,11 +50,16 @@ LOCAL = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{2})(?::(
 
 
 class VendorApi(Part):
-    """`clients`: clientId → secret; without any the signature is not looked at (a sandbox on this machine)."""
+    """`clients`: clientId → secret; without any the signature is not looked at (a sandbox on this machine).
 
-    def __init__(self, context: Context, clients: Mapping[str, str] | None = None) -> None:
+    `gate`: whether a member may call in production; the member is the gate's header, else the caller's `orgCode`.
+    """
+
+    def __init__(
+        self, context: Context, clients: Mapping[str, str] | None = None, gate: Gate | None = None
+    ) -> None:
         super().__init__(PREFIX)
-        self.context, self.clients = context, dict(clients or {})
+        self.context, self.clients, self.gate = context, dict(clients or {}), gate
         self._calls: dict[str, Callable[[Json, str | None], Any]] = {
             "getRelativeReports": self._relative,
             "getDetail": self._detail,
@@ -70,6 +76,9 @@ class VendorApi(Part):
                 raise NotAllowed("HT-CT-58", method=request.method, path=request.path, allowed="POST")
             raw = await read_body(request, receive, MAX_BODY)
             self._check_caller(request.headers, raw)
+            if self.gate is not None:
+                member = request.headers.get(self.gate.header) or request.headers.get("orgcode", "")
+                self.gate.check(member, f"recognition {request.path}")
             body = _body(raw)
             organization = await self._organization(request.headers.get("orgcode", ""))
             data = await call(body, organization)

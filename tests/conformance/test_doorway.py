@@ -152,6 +152,19 @@ def test_shared_documents_are_files(tmp_path: Path, content: str | None, state: 
     assert run.results[0].state == state, [issue.text("en") for issue in run.results[0].issues]
 
 
+@pytest.mark.parametrize(("is_there", "state"), [(True, "pass"), (False, "not-evaluated")])
+def test_evidence_is_a_file_that_is_there(tmp_path: Path, is_there: bool, state: str) -> None:
+    if is_there:
+        (tmp_path / "new.png").write_bytes(b"png")
+    target = open_target({"member": "H1", "evidence": {"TC-NEW": "new.png"}}, tmp_path)
+    run = run_tests(select(load_suites(), ids=["TC-NEW"]), target, now=datetime.now().astimezone())
+    assert run.results[0].state == state
+    if is_there:
+        exchange = run.results[0].steps[0].exchange
+        assert exchange is not None
+        assert "sha256:" in exchange.call.url
+
+
 @pytest.mark.parametrize(
     "given",
     [{}, {"member": "H1", "mllp": {}}, {"member": "H1", "serve": {"port": "x"}}, {"member": "H1", "fhir": 5}],

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from server import Server
 
+from gateway.gate import Gate
 from gateway.recognition.vendor import VendorApi, load_clients, read_moment, sign
 from gateway.store.memory import MemoryStore
 from terminology.fhirjson import Json
@@ -274,6 +275,15 @@ class TestSigned:
             self.headers(b"{}", organization="unknown"),
         ):
             assert signed.post("getDenyReasons", b"{}", **headers).status_code == 401
+
+
+def test_the_gate_stands_before_it(server: Server, tmp_path: Path) -> None:
+    gate = Gate(tmp_path, clock=lambda: datetime.now(timezone(timedelta(hours=8))), header="x-hutong-member")
+    vendor = Vendor(server)
+    vendor.api.gate = gate
+    answer = vendor.post("getDenyReasons", {})
+    assert answer.status_code == 403
+    assert answer.json()["issues"][0]["code"] == "HT-CT-44"
 
 
 @pytest.mark.parametrize(
