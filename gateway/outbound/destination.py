@@ -122,6 +122,7 @@ FORMATS: dict[str, dict[str, str]] = {
         "report-corrected": "out-platform-result",
         "task-status": "out-platform-status",
     },
+    "cda": {"report-final": "out-cda-document", "report-corrected": "out-cda-document"},
     "json": {
         **dict.fromkeys(
             (

@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.outbound.delivery import Letter, Verdict
 from gateway.outbound.destination import Destination
 
-_ENDINGS = {"x-application/hl7-v2+er7": ".hl7", "application/xml": ".xml", "application/json": ".json"}
+_ENDINGS = (("hl7-v2", ".hl7"), ("xml", ".xml"), ("json", ".json"))
 
 
 class FolderSender:
@@ -25,7 +25,8 @@ class FolderSender:
 
     def _write(self, letter: Letter) -> str:
         media = letter.media.partition(";")[0].strip()
-        name = f"{letter.control_id}{_ENDINGS.get(media, '.txt')}"
+        ending = next((ending for word, ending in _ENDINGS if word in media), ".txt")
+        name = f"{letter.control_id}{ending}"
         self._folder.mkdir(parents=True, exist_ok=True)
         half = self._folder / f".{name}.part"
         with half.open("wb") as file:

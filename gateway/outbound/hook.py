@@ -111,8 +111,9 @@ def _criteria(
     """Return the topic and its filters, or ("", the search criteria)."""
     text = str(resource.get("criteria") or "")
     head, _, query = text.partition("?")
-    name = head.removeprefix(TOPIC_BASE).removeprefix("SubscriptionTopic/")
-    topic = name if name in TOPICS else ""
+    # Whatever base a subscriber knows the topics by: …/SubscriptionTopic/report-final.
+    place, _, name = head.rpartition("/")
+    topic = name if name in TOPICS and (not place or place.endswith("SubscriptionTopic")) else ""
     rows: list[tuple[str, str]] = []
     if topic:
         if query:

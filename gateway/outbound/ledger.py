@@ -6,6 +6,7 @@ Every change is durable before its future is done. Nothing here knows how a mess
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
 
@@ -55,9 +56,14 @@ class Ledger:
         return await self._writer.submit(job)
 
     def _take_one(self, connection: apsw.Connection, order: Order, now: int) -> int | None:
+        payload = msgspec.json.encode(order.payload).decode()
+        # Another store counts its rows from 1 again: the number alone doesn't tell that a row is known.
+        digest = blake2b(
+            f"{order.topic}|{order.key}|{order.focus}|{payload}".encode(), digest_size=8
+        ).hexdigest()
         known = connection.execute(
-            "select 1 from delivery where destination = ? and event = ? and event > 0",
-            (order.destination, order.event),
+            "select 1 from delivery where destination = ? and event = ? and digest = ? and event > 0",
+            (order.destination, order.event, digest),
         ).fetchone()
         if known is not None:
             return None
@@ -71,14 +77,14 @@ class Ledger:
             number = connection.execute(
                 "select number from destination where name = ?", (order.destination,)
             ).get
-        payload = msgspec.json.encode(order.payload).decode()
         connection.execute(
-            "insert into delivery (destination, number, event, topic, key, focus, payload, control_id, created, since,"
-            " updated) values (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?)",
+            "insert into delivery (destination, number, event, digest, topic, key, focus, payload, control_id, created, since,"
+            " updated) values (?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?)",
             (
                 order.destination,
                 number,
                 order.event,
+                digest,
                 order.topic,
                 order.key,
                 order.focus,

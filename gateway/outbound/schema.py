@@ -18,6 +18,7 @@ create table if not exists delivery (
   destination text not null,
   number integer not null,
   event integer not null,
+  digest text not null default '',
   topic text not null,
   key text not null,
   focus text not null,
@@ -36,7 +37,7 @@ create table if not exists delivery (
   detail text not null default '{}'
 );
 create table if not exists body (id integer primary key, sent blob, answer blob);
-create unique index if not exists delivery_event on delivery (destination, event) where event > 0;
+create unique index if not exists delivery_event on delivery (destination, event, digest) where event > 0;
 create unique index if not exists delivery_number on delivery (destination, number) where number > 0;
 create index if not exists delivery_open on delivery (destination, id) where state in ('waiting', 'failed');
 create index if not exists delivery_key on delivery (destination, key, id) where state in ('waiting', 'failed');

@@ -135,6 +135,17 @@ def software_version() -> str:
         return "0"
 
 
+def _topics(name: str) -> Json:
+    """What can be subscribed to, as the Subscriptions Backport tells it on Subscription."""
+    if name != "Subscription":
+        return {}
+    from gateway.outbound.destination import TOPICS
+    from gateway.outbound.hook import TOPIC_BASE
+
+    url = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+    return {"extension": [{"url": url, "valueCanonical": f"{TOPIC_BASE}{topic}"} for topic in TOPICS]}
+
+
 def _resource(name: str, context: Context) -> Json:
     row: Json = {
         "type": name,
@@ -147,6 +158,7 @@ def _resource(name: str, context: Context) -> Json:
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": "multiple",
+        **_topics(name),
         "referencePolicy": ["literal", "logical", "local"],
         "searchInclude": ["*", *_includes(name, context)],
         "searchRevInclude": ["*"],

@@ -405,6 +405,31 @@ class TestFolder:
         run(go())
 
 
+class TestFormats:
+    def test_one_report_in_every_shipped_form(self, tmp_path: Path) -> None:
+        async def go() -> None:
+            rows = []
+            for format in ("hl7v2", "platform-xml", "json", "cda"):
+                row = destination(format, channel="folder", folder=str(tmp_path / format), format=format)
+                del row["maps"]
+                rows.append(row)
+            async with running(
+                tmp_path / "d", maps=ActiveMaps(), mllp=False, destinations=config(tmp_path, *rows)
+            ) as gateway:
+                await publish(gateway, 1)
+                await until(lambda: len(list(tmp_path.glob("*/HT*"))) == 4)
+                await until(lambda: gateway.post.ledger.counts() == {})
+                files = {file.parent.name: file for file in tmp_path.glob("*/HT*")}  # noqa: ASYNC240
+                assert {name: file.suffix for name, file in files.items()} == {
+                    "hl7v2": ".hl7", "platform-xml": ".xml", "json": ".json", "cda": ".xml",
+                }  # fmt: skip
+                assert b"<ClinicalDocument" in files["cda"].read_bytes()
+                for file in files.values():
+                    assert "张三丰" in file.read_text("utf-8")
+
+        run(go())
+
+
 class TestWhoIsTold:
     def test_destinations_are_independent_and_chosen_by_organisation(self, tmp_path: Path) -> None:
         async def go() -> None:

@@ -162,9 +162,12 @@ def test_the_same_row_of_the_outbox_is_kept_once(tmp_path: Path) -> None:
         ledger = Ledger(tmp_path)
         assert len(await ledger.take(orders(5))) == 5
         assert await ledger.take(orders(5)) == []
+        # The rows of another store count from 1 again, and are others.
+        other = [Order("his", 1, "report-final", "k0", "other", {})]
+        assert len(await ledger.take(other)) == 1
         standing = ledger.standing("his")
         assert standing is not None
-        assert (standing.number, standing.open) == (5, 5)
+        assert (standing.number, standing.open) == (6, 6)
         ledger.close()
 
     asyncio.run(go())

@@ -138,6 +138,16 @@ class TestTopics:
 
         run(go())
 
+    def test_the_topics_are_told(self, tmp_path: Path) -> None:
+        async def go() -> None:
+            async with gateway_of(tmp_path) as (_, client):
+                statement = (await client.get("/metadata")).json()
+                [row] = [one for one in statement["rest"][0]["resource"] if one["type"] == "Subscription"]
+                assert TOPIC in [one["valueCanonical"] for one in row["extension"]]
+                assert {"status", "events"} <= {one["name"] for one in row["operation"]}
+
+        run(go())
+
 
 class TestSearchCriteria:
     def test_every_matching_write_is_told_once(self, tmp_path: Path) -> None:
