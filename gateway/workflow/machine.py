@@ -10,9 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gateway.workflow.actor import CLINICAL, EVERY_ROLE
+from gateway.workflow.packs import read_yaml
 from terminology.fhirjson import Json
 
 FOLDER = Path(__file__).parent / "machines"
@@ -104,7 +103,7 @@ def machines() -> Mapping[str, Machine]:
 
 def load_machine(path: Path) -> Machine:
     """Return the machine of a file; raises ValueError when it says what cannot be."""
-    tree = yaml.safe_load(path.read_text("utf-8"))
+    tree = read_yaml(path)
     kinds = {"": {}} | {str(name): groups or {} for name, groups in (tree.get("kinds") or {}).items()}
     states = tuple(str(state) for state in tree["states"])
     transitions: dict[tuple[str, str], Transition] = {}

@@ -103,7 +103,7 @@ def load_packs(folder: Path, *, is_shipped: bool = False) -> list[Pack]:
     problems: list[Issue] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
-            tree = yaml.safe_load(path.read_text("utf-8"))
+            tree = read_yaml(path)
             found.append(
                 Pack(
                     str(tree["pack"]), str(tree["version"]), _day(tree["effective"]), str(tree["source"]),
@@ -116,6 +116,12 @@ def load_packs(folder: Path, *, is_shipped: bool = False) -> list[Pack]:
     if problems:
         raise InvalidInput(problems)
     return found
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the tree of a YAML file; libyaml reads it five times faster, where it is there."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text("utf-8"), Loader=loader)  # noqa: S506  (both are the safe one)
 
 
 def _day(value: object) -> date:

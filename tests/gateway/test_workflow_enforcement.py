@@ -174,6 +174,17 @@ class TestIfMatch:
         )
         assert answer.status_code == 412
 
+    def test_a_patch_that_comes_second_is_told_too(self, server: Server) -> None:
+        found = made(server, task())
+        patch = [{"op": "replace", "path": "/status", "value": "accepted"}]
+        headers = {"content_type": "application/json-patch+json", **READER}
+        missing = server.request("PATCH", f"Task/{found['id']}", patch, **headers)
+        assert (missing.status_code, code(missing)) == (412, "HT-WF-13")
+        first = server.request("PATCH", f"Task/{found['id']}", patch, if_match='W/"1"', **headers)
+        assert first.status_code == 200
+        second = server.request("PATCH", f"Task/{found['id']}", patch, if_match='W/"1"', **headers)
+        assert (second.status_code, code(second)) == (409, "HT-WF-05")
+
     def test_a_claim_that_comes_second_is_told_the_winners_department(self, server: Server) -> None:
         server.request(
             "PUT",
@@ -338,6 +349,28 @@ class TestOrders:
         [entry] = server.request("GET", "Task?code=route-order&status=requested").json()["entry"]
         assert entry["resource"]["focus"] == {"reference": f"ServiceRequest/{found['id']}"}
         assert "no centre takes orders" in entry["resource"]["statusReason"]["text"]
+
+    def test_a_placer_may_bring_the_task_with_the_order(self, server: Server) -> None:
+        """Clinical Order Workflows: order and Task in one transaction; no second Task is made, and data finds his."""
+        entries = [
+            {"fullUrl": "urn:uuid:1", "resource": order(), "request": {"method": "POST", "url": "ServiceRequest"}},
+            {
+                "fullUrl": "urn:uuid:2", "resource": task(focus={"reference": "urn:uuid:1"}),
+                "request": {"method": "POST", "url": "Task"},
+            },
+        ]  # fmt: skip
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        answer = server.request("POST", "", bundle, **TOWN)
+        assert answer.status_code == 200, answer.text
+        found = server.request("GET", "Task").json()
+        assert found["total"] == 1
+        own = found["entry"][0]["resource"]
+        study = {
+            "resourceType": "ImagingStudy", "status": "available", "subject": {"reference": "Patient/p"},
+            "basedOn": [own["focus"]],
+        }  # fmt: skip
+        made(server, study)
+        assert server.request("GET", f"Task/{own['id']}").json()["status"] == "in-progress"
 
     def test_revoking_the_order_cancels_the_task(self, server: Server) -> None:
         found = made(server, order(), **TOWN)
@@ -549,6 +582,13 @@ class TestRecall:
         assert entry["resource"]["owner"] == {"reference": "Organization/a"}
         put(plain, report | {"conclusion": "b", "language": "zh"})
         assert plain.request("GET", "Task?code=acknowledge-correction").json()["total"] == 1
+
+    def test_deleting_a_report_tells_its_readers(self, plain: Server) -> None:
+        report = made(plain, {"resourceType": "DiagnosticReport", "status": "final", "code": {"text": "CT"}})
+        plain.request("GET", f"DiagnosticReport/{report['id']}", x_hutong_organization="a")
+        assert plain.request("DELETE", f"DiagnosticReport/{report['id']}").status_code == 200
+        [entry] = plain.request("GET", "Task?code=acknowledge-correction").json()["entry"]
+        assert entry["resource"]["statusReason"]["coding"][0]["code"] == "deleted"
 
     def test_reading_twice_is_kept_once(self, plain: Server) -> None:
         report = made(plain, {"resourceType": "DiagnosticReport", "status": "final", "code": {"text": "CT"}})
