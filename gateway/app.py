@@ -276,15 +276,14 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "api": Later(lambda: _vendor_routes(context, settings, gate)),
     }
     polling = build_polling(settings, intake, journal, kinds, metrics)
-    if polling is not None:
-        parts["sources"] = Later(lambda: _source_routes(polling))
+    parts["sources"] = Later(lambda: _source_routes(polling))
     front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
     if settings.recognition_reminders:
         watched.start(context)
     return Gateway(
         settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, watched, imaging,
         calendar=calendar,
-        ports=(*_ports(settings, intake, store, metrics, desk), *([polling] if polling is not None else ())) if with_mllp else (),
+        ports=(*_ports(settings, intake, store, metrics, desk), polling) if with_mllp else (),
         polling=polling,
         late=late,
         post=post,
@@ -293,15 +292,13 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
 
 def build_polling(
     settings: Settings, intake: Intake, journal: Journal, kinds: Mapping[str, Kind], metrics: Metrics
-) -> "Polling | None":
-    """Return what reads the sources of the settings, None without any; raises InvalidInput (HT-TAB-10)."""
-    if settings.sources is None:
-        return None
+) -> "Polling":
+    """Return what reads the sources of the settings; raises InvalidInput (HT-TAB-10)."""
     from gateway.sources.polling import Polling
     from gateway.sources.reading import Door
     from gateway.sources.source import load_sources
 
-    sources = load_sources(settings.sources, os.environ)
+    sources = load_sources(settings.sources, os.environ) if settings.sources is not None else ()
     door = Door(intake, journal, cast("Table", kinds["table"]))
     return Polling(sources, door, metrics=metrics, limit=settings.message_max_bytes)
 

@@ -12,7 +12,7 @@ from mappings.language.active import ActiveMaps
 from mappings.language.compile import Map
 from mappings.language.result import Result
 from mappings.language.sources.rows import RowSource
-from mappings.rows import read_rows, read_sheets
+from mappings.rows import charset_issues, read_rows, read_sheets
 from mappings.xlsx import is_workbook
 from terminology.fhirjson import Json
 from terminology.issues import UnmappableMessage
@@ -112,7 +112,7 @@ def _json(body: bytes, asked: Preview) -> Iterator[Result]:
     for item in found.items[: asked.limit]:
         result = found.map.convert(item, maps.sender, maps.translator, explain=asked.explain)
         result.codec, result.is_guessed = text.codec, text.is_guessed
-        result.issues = [*text.issues, *result.issues]
+        result.issues = [*charset_issues(text), *result.issues]
         yield result
 
 

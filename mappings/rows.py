@@ -10,7 +10,7 @@ from io import StringIO
 
 import msgspec
 
-from mappings.hl7v2.charset import decode
+from mappings.hl7v2.charset import Decoded, decode
 from mappings.xlsx import is_workbook, read_workbook
 from terminology.fhirjson import Json
 from terminology.fhirjson import decode as decode_json
@@ -82,15 +82,25 @@ def read_rows(raw: bytes, *, opens_envelope: bool = False, most: int = ROW_LIMIT
     are those in `data`. Raises MalformedMessage (HT-MAP-36), TooLarge (HT-TAB-02).
     """
     decoded = decode(raw)
+    told = charset_issues(decoded)
     text = decoded.text.lstrip("\ufeff \t\r\n")
     if text[:1] in ("{", "["):
         rows = _json(text)
         if opens_envelope and len(rows) == 1:
             rows = in_envelope(rows[0]) or rows
         columns = tuple(dict.fromkeys(key for row in rows[:100] for key in row))
-        return Rows(rows, columns, decoded.codec, decoded.is_guessed, decoded.issues)
+        return Rows(rows, columns, decoded.codec, decoded.is_guessed, told)
     table = _csv(text, most)
-    return replace(table, codec=decoded.codec, is_guessed=decoded.is_guessed, issues=decoded.issues)
+    return replace(table, codec=decoded.codec, is_guessed=decoded.is_guessed, issues=told)
+
+
+def charset_issues(decoded: Decoded) -> tuple[Issue, ...]:
+    """Return what the charset ladder tells, in the words of sheets and bodies: they have no MSH-18, and UTF-8 is no guess."""
+    return tuple(
+        Issue("HT-TAB-16", issue.values, issue.severity) if issue.code == "HT-V2-13" else issue
+        for issue in decoded.issues
+        if not (issue.code == "HT-V2-13" and decoded.codec == "utf-8")
+    )
 
 
 def _json(text: str) -> list[Json]:

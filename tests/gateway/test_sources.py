@@ -425,6 +425,17 @@ class TestRunning:
 
         run(body())
 
+    def test_a_gateway_without_sources_says_so(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with running(tmp_path, maps=MAPS, mllp=False) as gateway:
+                transport = httpx.ASGITransport(app=gateway.asgi)  # type: ignore[arg-type]  # an ASGI application
+                async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                    assert (await client.get("/sources")).json() == {"sources": []}
+                    assert (await client.post("/sources/x/run")).status_code == 404
+                    assert (await client.delete("/sources")).status_code == 405
+
+        run(body())
+
     def test_the_command_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         place = tmp_path / "drop"
         file = tmp_path / "sources.yaml"

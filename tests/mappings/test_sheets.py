@@ -132,7 +132,7 @@ class TestCsv:
         sheet = read_rows(raw)
         assert (sheet.codec, sheet.is_guessed, sheet.rows[0]["姓名"]) == ("gb18030", True, "张三丰")
         (result,) = convert(raw, MAPS)
-        assert "HT-V2-13" in [issue.code for issue in result.issues]
+        assert "HT-TAB-16" in [issue.code for issue in result.issues]
 
     def test_a_row_with_a_cell_too_many_is_told_alone(self) -> None:
         sheet = read_rows(b"a,b,c\n1,2,3\n1,2,3,4\n5,6,7\n")
