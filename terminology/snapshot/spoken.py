@@ -127,22 +127,24 @@ class Speech:
 
 
 def _rarer(window: list[tuple[str, ...]], id_of: Callable[[str], int]) -> Grams:
-    """Return the grams of up to three characters in which one is not read as usual, at the window's beginning."""
-    texts = [
-        (rarer + "".join(following[0] for following in window[1:]))[:3] for rarer in window[0][1:]
-    ]  # pinyin, from where the syllable begins
+    """Return the grams of up to three characters in which one is not read as usual, from the window's beginning on.
+
+    Those from its second character on belong to the next window.
+    """
+    following = "".join(readings[0] for readings in window[1:3])[:2]
     found: tuple[dict[int, None], ...] = ({}, {}, {})
-    for text in texts:
+    for rarer in window[0][1:]:
+        # Pinyin, from where the syllable begins.
+        text = (rarer + following)[:3]
         for size in range(1, len(text) + 1):
             found[size - 1][grams.key(text[:size])] = None
-    letters = [dict.fromkeys(reading[0] for reading in readings) for readings in window]
-    for choice in itertools.islice(itertools.product(*letters), 1, MAX_WINDOW_READINGS):
-        for size in range(1, len(choice) + 1):
-            for start in range(len(choice) - size + 1):
-                found[size - 1][grams.key("".join(choice[start : start + size]))] = None
+    letters = [tuple(dict.fromkeys(ord(reading[0]) for reading in readings)) for readings in window]
+    syllables = [tuple(map(id_of, readings)) for readings in window]
     for size in range(1, len(window) + 1):
-        for reading in itertools.islice(itertools.product(*window[:size]), 1, MAX_WINDOW_READINGS):
-            found[size - 1][grams.key_of(map(id_of, reading))] = None
+        keys = found[size - 1]
+        for points in (letters, syllables):
+            for chosen in itertools.islice(itertools.product(*points[:size]), 1, MAX_WINDOW_READINGS):
+                keys[grams.key_of(chosen)] = None
     return tuple(found[0]), tuple(found[1]), tuple(found[2])
 
 
