@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 MOST = 50
 MOST_LINKS = 8
+DAY = 8
+STAFF = {
+    "Encounter": "practitioner",
+    "ServiceRequest": "requester",
+    "MedicationRequest": "requester",
+    "Appointment": "actor",
+}
+"""The search parameter of a type that names who works on it."""
 Params = list[tuple[str, str]]
 Found = list[Json]
 
@@ -104,15 +112,28 @@ class Enquiry:
         }
 
     async def about(self, type: str, question: "Question", more: Params) -> Found:
-        """Return the resources of a type by their own number, else of the patients that are named."""
+        """Return the resources of a type by their own number, else of the patients, else of the staff that are named."""
         if question.things:
             return await self.search(type, [("identifier", tokens(question.things)), *more])
         people = await self.people(question)
         if not people:
-            return []
+            staff = await self.agents(question, ("Practitioner",)) if not question.people else []
+            return (
+                await self.search(type, [(STAFF[type], ",".join(staff)), *more])
+                if staff and type in STAFF
+                else []
+            )
         name = "actor" if type == "Appointment" else "subject"
         who = ",".join(f"Patient/{one['id']}" for one in people)
         return await self.search(type, [(name, who), *more])
+
+    async def agents(self, question: "Question", types: Sequence[str]) -> list[str]:
+        """Return references to who and what works there, by the numbers that the question names."""
+        numbers = question.agents or question.things or question.people
+        if not numbers:
+            return []
+        found = [(type, await self.search(type, [("identifier", tokens(numbers))])) for type in types]
+        return [f"{type}/{one['id']}" for type, rows in found for one in rows]
 
 
 def tokens(pairs: Sequence[tuple[str | None, str]]) -> str:
@@ -160,7 +181,7 @@ async def _registered(enquiry: Enquiry, asked: Asked, type: str, render: Callabl
     from mappings.hl7v3.write import tag
 
     question = asked.question
-    numbers = question.things or question.people
+    numbers = question.things or question.agents or question.people
     params = (
         [("identifier", tokens(numbers))]
         if numbers
@@ -231,13 +252,20 @@ async def _slots(enquiry: Enquiry, asked: Asked) -> str:
     from mappings.hl7v3.acts import slot
     from mappings.hl7v3.write import tag
 
-    schedules = await enquiry.search(
-        "Schedule", [("identifier", tokens(asked.question.things or asked.question.people))]
-    )
+    question = asked.question
+    numbers = question.things or question.people
+    schedules = await enquiry.search("Schedule", [("identifier", tokens(numbers))]) if numbers else []
+    if not schedules and (actors := await enquiry.agents(question, ("Practitioner", "Location"))):
+        schedules = await enquiry.search("Schedule", [("actor", ",".join(actors))])
+    days: Params = [
+        ("start", f"{mark}{_day(day[:8])}")
+        for mark, day in (("ge", question.since), ("le", question.until))
+        if len(day) >= DAY and day[:DAY].isdigit()
+    ]
     found = [
         one
         for row in schedules
-        for one in await enquiry.search("Slot", [("schedule", f"Schedule/{row['id']}")])
+        for one in await enquiry.search("Slot", [("schedule", f"Schedule/{row['id']}"), *days])
     ]
     return controlled(
         [tag("subject", {"typeCode": "SUBJ"}, slot(one, {})) for one in found], asked.interaction
@@ -334,7 +362,7 @@ async def _records(enquiry: Enquiry, asked: Asked, type: str, name: str) -> str:
 
     question = asked.question
     if question.things or type in ("CareTeam", "PlanDefinition"):
-        numbers = question.things or question.people
+        numbers = question.things or question.people or question.agents
         params = [("identifier", tokens(numbers))] if numbers else [("name", escaped(question.name))]
         found = await enquiry.search(type, params)
     else:

@@ -13,6 +13,10 @@ MISSING = {"patient": "patientId", "number": "id"}
 PATIENT = frozenset(
     [
         "patientid",
+        "survivingpatientid",
+        "survivingid",
+        "newpatientid",
+        "targetpatientid",
         "sourcepatientid",
         "idcardno",
         "idcard",

@@ -15,6 +15,10 @@ from mappings.xml.tree import Element
 
 MOST = 20
 _PERSON = ("patient", "livingsubject", "subjectid", "person", "healthcard", "identity", "idcard", "resident")
+_AGENT = (
+    "provider", "doctor", "physician", "practitioner", "staff", "employee", "consultant", "performer",
+    "organization", "organisation", "orgid", "orgcode", "dept", "department", "location", "ward",
+)  # fmt: skip
 _DOCUMENT_FIELDS = {
     "IdentityId": "resident",
     "HealthCardId": "health-card",
@@ -50,10 +54,14 @@ _RESIDENT = frozenset({"idcardno", "idcard", "residentidcard", "personidcard"})
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`people` and `things`: (system or None, number) of a patient, of what is asked for; the others as sent."""
+    """`people`, `agents`, `things`: (system or None, number) of a patient, of who works there, of what is asked for.
+
+    The others are as sent.
+    """
 
     people: tuple[tuple[str | None, str], ...] = ()
     things: tuple[tuple[str | None, str], ...] = ()
+    agents: tuple[tuple[str | None, str], ...] = ()
     name: str = ""
     birth: str = ""
     gender: str = ""
@@ -64,7 +72,7 @@ class Question:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.people or self.things or self.name or self.codes)
+        return not (self.people or self.things or self.agents or self.name or self.codes)
 
 
 def read_question(root: Element, context: Context) -> Question:
@@ -94,6 +102,7 @@ class _Asked:
         self.context = context
         self.people: list[tuple[str | None, str]] = []
         self.things: list[tuple[str | None, str]] = []
+        self.agents: list[tuple[str | None, str]] = []
         self.codes: list[str] = []
         self.name = self.birth = self.gender = self.title = self.since = self.until = ""
 
@@ -151,7 +160,14 @@ class _Asked:
         row = (system_of(root, self.context), extension)
         is_person = any(word in words for word in _PERSON)
         kind = next((kind for kind in KINDS.values() if kind.system == row[0] and kind.system), None)
-        target = self.people if is_person or (kind is not None and kind.is_personal) else self.things
+        is_agent = any(word in words for word in _AGENT)
+        target = (
+            self.people
+            if is_person or (kind is not None and kind.is_personal)
+            else self.agents
+            if is_agent
+            else self.things
+        )
         if row not in target and len(target) < MOST:
             target.append(row)
 
@@ -160,6 +176,7 @@ class _Asked:
         return Question(
             tuple(self.people),
             tuple(self.things),
+            tuple(self.agents),
             self.name,
             self.birth,
             codes.get(self.gender, self.gender),

@@ -409,3 +409,75 @@ class TestService:
                 assert len(await found(client, "Patient?_count=50")) == 20
 
         run(body())
+
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+PATIENT = '<patientId><value root="2.16.156.10011.0.2.2" extension="P0001"/></patientId>'
+LABORATORY = (
+    '<location><serviceDeliveryLocation><serviceProviderOrganization><id root="2.16.156.10011.1.5" extension="LAB1"/>'
+    "<name>检验中心</name></serviceProviderOrganization></serviceDeliveryLocation></location></observationRequest>"
+)
+# What is told, by which action; then the question about it, its parameter, and what the answer says.
+TOLD: list[tuple[str, str, str, str, str, str]] = [
+    ("AddProviderRequest", "hl7v3-provider/draft", "ProviderDetailsQuery", "PRPM_IN306010UV01",
+     '<providerID><value root="2.16.156.10011.1.4" extension="D01"/></providerID>', "D01"),
+    ("AddOrganizationRequest", "hl7v3-organization/draft", "OrganizationDetailQuery", "PRPM_IN406010UV01",
+     '<organizationID><value root="2.16.156.10011.1.26" extension="HX01"/></organizationID>', "HX01"),
+    ("AmbulatoryEncounterStarted", "hl7v3-encounter/draft", "FindAmbulatoryEncountersQuery",
+     "PRPA_IN900300UV02", PATIENT, "JZ0001"),
+    ("InpatientEncounterStarted", "hl7v3-inpatient/draft", "FindEncountersStartedQuery", "PRPA_IN900300UV02",
+     PATIENT, "ZY0001"),
+    ("InpatientEncounterCompleted", "hl7v3-discharge/draft", "FindEncountersCompletedQuery",
+     "PRPA_IN900300UV02", PATIENT, "ZY0001"),
+    ("AddActOrder", "hl7v3-order/draft", "ActOrderQuery", "QUMT_IN020030PL", PATIENT, "YZ1"),
+    ("AddActRequest", "hl7v3-request/draft", "ActRequestQuery", "QUMT_IN020030PL", PATIENT, "SQD0001"),
+    ("AddAppointment", "hl7v3-appointment/draft", "AppointmentQuery", "PRPA_IN900300UV02", PATIENT, "YY1"),
+    ("AddSchedule", "hl7v3-schedule/draft", "ScheduleQuery", "PRSC_IN100000UV",
+     '<providerID><value root="2.16.156.10011.1.4" extension="D01"/></providerID>', "PB1"),
+]  # fmt: skip
+
+
+class TestEveryAction:
+    @pytest.mark.parametrize(
+        ("told", "file", "asked", "root_asked", "about", "expected"), TOLD, ids=[row[0] for row in TOLD]
+    )
+    def test_told_and_asked_for(
+        self, tmp_path: Path, told: str, file: str, asked: str, root_asked: str, about: str, expected: str
+    ) -> None:
+        async def body() -> None:
+            async with serving(tmp_path) as (_, client):
+                answer = await soap(client, told, (GOLDEN / file / "message.xml").read_text("utf-8"))
+                assert code(answer) == "AA", ElementTree.tostring(answer, "unicode")
+                inner = f"<queryByParameter><queryId root='1.2' extension='q'/>{about}</queryByParameter>"
+                answer = await soap(client, asked, message(root_asked, inner, id="Q1"))
+                assert code(answer) == "AA", ElementTree.tostring(answer, "unicode")
+                numbers = [one.get("extension") for one in answer.iter()]
+                assert expected in numbers, ElementTree.tostring(answer, "unicode")
+
+        run(body())
+
+    def test_a_request_is_asked_for_done_and_reported(self, tmp_path: Path) -> None:
+        def text(name: str) -> str:
+            return (GOLDEN / name / "draft" / "message.xml").read_text("utf-8")
+
+        async def body() -> None:
+            async with serving(tmp_path) as (_, client):
+                early = await soap(client, "ActStatusUpdate", text("hl7v3-status"))
+                assert code(early) == "AE"
+                asked = text("hl7v3-request").replace("</observationRequest>", LABORATORY)
+                assert code(await soap(client, "AddActRequest", asked)) == "AA"
+                (request,) = await found(client, "ServiceRequest?identifier=SQD0001")
+                (task,) = await found(client, f"Task?focus=ServiceRequest/{request['id']}")
+                assert task["status"] == "requested"
+                answer = await soap(client, "ActStatusUpdate", text("hl7v3-status"))
+                assert code(answer) == "AA", ElementTree.tostring(answer, "unicode")
+                (task,) = await found(client, f"Task?_id={task['id']}")
+                assert task["status"] == "in-progress"
+                answer = await soap(client, "AddActResult", text("hl7v3-result"))
+                assert code(answer) == "AA", ElementTree.tostring(answer, "unicode")
+                (report,) = await found(client, "DiagnosticReport")
+                assert report["basedOn"][0]["reference"] == f"ServiceRequest/{request['id']}"
+                (task,) = await found(client, f"Task?_id={task['id']}")
+                assert task["status"] == "completed"
+
+        run(body())

@@ -302,3 +302,49 @@ class TestRefusals:
                 assert {"text": "血压控制不佳"} in request["reasonCode"]
 
         run(body())
+
+
+class TestContract:
+    def test_from_signing_to_its_end(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with serving(tmp_path) as (_, client):
+                for number in ("R1", "R2"):
+                    told = rhin("ContractRelationFeed", CONTRACT, id=number)
+                    answer = await call(client, "IST-CS5", told)
+                    assert answer.get("status") == "AA", ElementTree.tostring(answer, "unicode")
+                (contract,) = await found(client, "Contract")
+                assert {row["party"]["reference"].split("/")[0] for row in contract["signer"]} == {
+                    "Patient",
+                    "Practitioner",
+                }
+                second = CONTRACT.replace("Q1", "Q2")
+                answer = await call(client, "IST-CS5", rhin("ContractRelationFeed", second, id="R3"))
+                assert [one.get("code") for one in answer.iter() if name(one) == "error"] == ["HT-CTR-03"]
+                ended = rhin("ContractRelationAbort", "<contractNo>Q1</contractNo>", id="R4")
+                answer = await call(client, "IST-CS11", ended)
+                assert answer.get("status") == "AA", ElementTree.tostring(answer, "unicode")
+                (contract,) = await found(client, "Contract")
+                assert contract["status"] == "terminated"
+                (episode,) = await found(client, "EpisodeOfCare")
+                assert episode["status"] == "finished"
+
+        run(body())
+
+
+def test_a_merge_links_and_deletes_nothing(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as (_, client):
+            for letter in "AB":
+                told = f"<person><patientId root='1.2.3' extension='{letter}'/><name>李明</name></person>"
+                answer = await call(client, "IST-PR1", rhin("PersonRecordFeed", told, id=letter))
+                assert answer.get("status") == "AA"
+            merged = (
+                "<survivingPatientId root='1.2.3' extension='A'/><priorPatientId root='1.2.3' extension='B'/>"
+            )
+            answer = await call(client, "IST-PR7", rhin("PersonIdentifierMergeNotification", merged, id="C"))
+            assert answer.get("status") == "AA", ElementTree.tostring(answer, "unicode")
+            (old,) = await found(client, "Patient?identifier=urn:oid:1.2.3|B")
+            assert old["active"] is False
+            assert old["link"][0]["type"] == "replaced-by"
+
+    run(body())
