@@ -6,7 +6,7 @@ object or not at one place of it: `EXTRA`.
 
 from mappings.language.document import Document
 from mappings.language.expression import ExpressionError
-from mappings.language.sources import SourceError
+from mappings.language.sources import Level, SourceError
 from mappings.language.sources.rows import RowPath, RowSource
 
 EXTRA = {
@@ -30,6 +30,10 @@ EXTRA = {
     "Section": "titles above an item",
     "Place": "number of an item in the report",
 }
+
+
+# The narrative is the whole tree of a report: who takes it leaves nothing of these out.
+WITH_NARRATIVE = ("ContentSequence", "Findings", "Conclusions")
 
 
 class UnknownKeyword(ExpressionError, SourceError):
@@ -57,3 +61,8 @@ class KeywordSource(RowSource):
                 ):
                     raise UnknownKeyword(f"a keyword of the DICOM data dictionary instead of {step}", at)
         return found
+
+    def _node(self, path: RowPath, level: Level) -> tuple[str, str]:
+        if path.steps[0] == "Narrative":
+            self.reads.update((name,) for name in WITH_NARRATIVE)
+        return super()._node(path, level)
