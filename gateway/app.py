@@ -347,9 +347,17 @@ def _ports(
         ports.append(_astm_port(settings, intake, store, metrics))
     if settings.workflow and settings.chronic_care:
         ports.append(_chronic_care(settings, store))
+    if desk is not None:
+        ports.append(_deadlines(settings, store, metrics))
     if desk is not None and settings.critical_values:
         ports.append(_critical_values(settings, store, desk))
     return ports
+
+
+def _deadlines(settings: Settings, store: Store, metrics: Metrics) -> Port:
+    from gateway.workflow.deadlines import Deadlines
+
+    return Deadlines(store, clock=lambda: datetime.now(settings.zone), metrics=metrics)
 
 
 def _critical_values(settings: Settings, store: Store, desk: "Desk") -> Port:

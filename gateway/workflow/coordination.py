@@ -101,7 +101,15 @@ def build(draft: Draft, order: Json, *, owner: str, requester: Json, category: s
     if category is not None:
         code["coding"].append({"system": CATEGORY, "code": category})
     priority = order.get("priority") or "routine"
-    end = due(draft.packs, "fulfill", start=draft.now, category=category, priority=priority, order=order)
+    end = due(
+        draft.packs,
+        "fulfill",
+        start=draft.now,
+        category=category,
+        priority=priority,
+        order=order,
+        centre=owner,
+    )
     task: Json = {
         "resourceType": "Task",
         "id": id,

@@ -14,7 +14,7 @@ from typing import Any
 from gateway.search.query import Query
 from gateway.store.changes import key
 from gateway.store.protocol import Commit, Delete, Put, SearchPage, Store, Version
-from gateway.workflow import provenance
+from gateway.workflow import notify, provenance
 from gateway.workflow.access import AUDITED, AccessLog
 from gateway.workflow.actor import GATEWAY, Actor, acting, acting_as
 from gateway.workflow.draft import Draft, Key, Memo, Move
@@ -103,7 +103,7 @@ class GuardedStore:
 
     async def commit(self, commit: Commit) -> Sequence[Version | None]:
         """Write the changes with what follows from them; raises as the store does, BusinessRule for what no machine allows."""
-        if all(map(self._is_quiet, commit.changes)):
+        if not commit.outbox and all(map(self._is_quiet, commit.changes)):
             written = await self._store.commit(commit)
             self._forget(commit)
             return written
@@ -152,6 +152,7 @@ class GuardedStore:
                 # Where validation is switched off anything may stand in an element; it is told as what it is.
                 _check_structure(commit)
                 raise
+        await notify.complete(draft)
         provenance.record(draft)
         written = await self._store.commit(draft.completed())
         self._forget(commit)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from gateway.workflow.calendar import calendar_of
 from gateway.workflow.draft import codes_of
 from gateway.workflow.packs import Packs
 from terminology.fhirjson import Json
@@ -19,10 +20,16 @@ def due(
     category: str | None,
     priority: str,
     order: Json | None = None,
+    centre: str = "",
 ) -> datetime:
-    """Return when a Task of a kind must be done: the first row that fits its category, priority and item."""
+    """Return when a Task of a kind must be done: the first row that fits its category, priority and item.
+
+    A row with `working: true` counts the working time of the `centre` (gateway/workflow/calendar.py).
+    """
     for row in packs.rules("limits"):
         if _fits(row, kind, category, priority, order or {}):
+            if row.get("working"):
+                return calendar_of(packs, centre).after(start, float(row["minutes"]))
             return start + timedelta(minutes=float(row["minutes"]))
     return start + timedelta(hours=24)
 
