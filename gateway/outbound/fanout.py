@@ -12,6 +12,7 @@ from gateway.outbound.addressees import names_of
 from gateway.outbound.delivery import Order
 from gateway.outbound.destination import Destination
 from gateway.outbound.gather import read_focus
+from gateway.outbound.lane import WRONG_DATA
 from gateway.outbound.ledger import Ledger
 from gateway.outbound.watched import WRITTEN
 from gateway.store.protocol import OutboxRow, Store
@@ -22,6 +23,9 @@ log = logging.getLogger("gateway.outbound")
 ROWS = 100
 LOOK_SECONDS = 1.0
 STORE_SECONDS = 2.0
+
+# Where rows stay whose receivers could not be found out.
+NOBODY = "unaddressed"
 
 Matching = Callable[[OutboxRow], Awaitable[Sequence[tuple[str, str]]]]
 """Names of the subscriptions that a row concerns, each with the focus that it is told."""
@@ -84,7 +88,16 @@ class Fanout:
         orders: list[Order] = []
         seen: set[tuple[str, str]] = set()
         for number, row in rows:
-            made = await self._orders(number, row)
+            try:
+                made = await self._orders(number, row)
+            except WRONG_DATA:
+                # Kept where a person sees it; the rows behind it go on.
+                log.exception(
+                    "nobody can be told of an outbox row", extra={"row": number, "topic": row.topic}
+                )
+                made = [
+                    Order(NOBODY, number, row.topic, row.key, str(row.payload.get("focus", "")), row.payload)
+                ]
             if row.topic in WRITTEN:
                 # A write that changed nothing, or two that came together, tell the same version.
                 made = [one for one in made if (one.destination, one.focus) not in seen]

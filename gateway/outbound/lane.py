@@ -15,7 +15,7 @@ from gateway.outbound.delivery import Delivery, Letter, Verdict
 from gateway.outbound.destination import Retrying
 from gateway.outbound.ledger import Ledger
 from terminology.fhirjson import Json
-from terminology.issues import FhirError
+from terminology.issues import FhirError, Issue
 
 log = logging.getLogger("gateway.outbound")
 
@@ -24,6 +24,16 @@ LOOK_SECONDS = 30.0
 # What a store that is out of reach costs: the lane waits, nothing is parked.
 STORE_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
+# What code does with data that it didn't expect; a store out of reach raises others.
+WRONG_DATA = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    AssertionError,
+)
 
 
 class NothingToSay(Exception):
@@ -169,6 +179,15 @@ class Lane:
             await self.ledger.ended(
                 delivery.id, "discarded", {"reason": f"{nothing}: when"}, is_attempt=False
             )
+            return None
+        except WRONG_DATA as error:
+            # A map or resource that nobody foresaw must not hold up the others.
+            log.exception(
+                "a message cannot be written", extra={"destination": self.name, "delivery": delivery.id}
+            )
+            issue = issue_row(Issue("HT-OUT-19", {"detail": f"{type(error).__name__} {error}"[:200]}))
+            await self.ledger.ended(delivery.id, "parked", {"issues": [issue]}, is_attempt=False)
+            await self._tell(self.name, "parked", f"delivery {delivery.id}: {type(error).__name__}")
             return None
         except FhirError as error:
             if any(issue.type in ("transient", "timeout", "exception") for issue in error.issues):

@@ -81,6 +81,7 @@ async def http_receiver(
     | None = None,
     *,
     port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Receiver]:
     """`reply`: (headers, body) → status and body (and headers); 200 without body when left out."""
     receiver = Receiver()
@@ -104,7 +105,7 @@ async def http_receiver(
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port, limit=2**24)
+    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls, limit=2**24)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver

@@ -309,6 +309,40 @@ class TestHttpAndSoap:
 
         run(go())
 
+    def test_https_with_a_certificate_on_both_sides(self, tmp_path: Path) -> None:
+        import ssl
+
+        import trustme
+
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        authority.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+        mine = authority.issue_cert("hutong.example.org")
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        mine.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+        for number, blob in enumerate(mine.cert_chain_pems):
+            blob.write_to_path(str(tmp_path / "cert.pem"), append=number > 0)
+
+        async def go() -> None:
+            async with http_receiver(tls=context) as vendor:
+                files = {name: str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")}
+                rows = [
+                    destination(name, channel="http", url=f"https://localhost:{vendor.port}/", tls=tls)
+                    for name, tls in (("both", files), ("one", {"ca": files["ca"]}))
+                ]
+                async with running(
+                    tmp_path / "d", maps=ActiveMaps(), mllp=False, destinations=config(tmp_path, *rows)
+                ) as gateway:
+                    await publish(gateway, 1)
+                    await vendor.wait(1)
+                    await until(lambda: gateway.post.lanes["one"].is_down)
+                    assert not gateway.post.lanes["both"].is_down
+                    assert vendor.headers[0]["content-type"] == "x-application/hl7-v2+er7; charset=UTF-8"
+
+        run(go())
+
     def test_a_busy_receiver_is_asked_again_when_he_says(self, tmp_path: Path) -> None:
         answers = iter([(503, b"", {"Retry-After": "1"}), (200, b"")])
 
@@ -401,6 +435,34 @@ class TestFolder:
                 [file] = (tmp_path / "drop").iterdir()
                 assert file.name == f"{found.control_id}.hl7"
                 assert parse(file.read_bytes()).get("OBR-2.1") == "REQ1"
+
+        run(go())
+
+
+class TestWrongData:
+    """What nobody foresaw holds up nobody else."""
+
+    def test_a_message_that_cannot_be_written_is_parked(self, tmp_path: Path) -> None:
+        async def go() -> None:
+            row = destination("a", channel="folder", folder=str(tmp_path / "a"))
+            async with running(
+                tmp_path / "d", maps=ActiveMaps(), mllp=False, destinations=config(tmp_path, row)
+            ) as gateway:
+                bad = report(1)
+                bad[0]["name"] = "no list"
+                bad[2]["result"] = [{"reference": "Observation/o"}]
+                bad.append(
+                    {"resourceType": "Observation", "id": "o", "status": "final", "valueQuantity": [7]}
+                )
+                rows = [OutboxRow("report-final", "k", {"focus": "DiagnosticReport/r1"})]
+                store = gateway.post._store
+                await store.commit(Commit([Put(one) for one in bad], outbox=rows))
+                await publish(gateway, 2)
+                await until(lambda: gateway.post.ledger.counts() == {"parked": 1})
+                assert await states(gateway) == ["parked", "delivered"]
+                found = gateway.post.ledger.delivery(1)
+                assert found is not None
+                assert found.detail["issues"][0]["code"] == "HT-OUT-19"
 
         run(go())
 
