@@ -6,25 +6,21 @@ the device asks for; one that asks for letters only gets pinyin.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable
 from datetime import datetime
-from fnmatch import translate
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.imaging.accession import number_of
 from gateway.imaging.archive import Archive
+from gateway.imaging.matching import STEP, first_item, is_pattern, matches
 from gateway.imaging.modality import modalities_of
 from gateway.imaging.names import CHARSETS, letters_only, person_name
 from gateway.imaging.orders import CATEGORY, Orders, escaped
 from gateway.imaging.steps import finished_orders, imaged_orders
 from terminology.fhirjson import Json
-from terminology.hanzi import fold
 
 MOST_STEPS = 1_000
-STEP = "ScheduledProcedureStepSequence"
 ENDED = frozenset({"rejected", "cancelled", "completed", "failed", "entered-in-error"})
 WAITING = frozenset({"draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"})
 PRIORITIES = {"stat": "STAT", "asap": "HIGH", "urgent": "HIGH", "routine": "ROUTINE"}
@@ -74,12 +70,12 @@ class Worklist:
             ("_sort", "-authored"),
         ]
         number = str(asked.get("AccessionNumber") or "")
-        if number and not _is_pattern(number):
+        if number and not is_pattern(number):
             return await self.orders.search(
                 "ServiceRequest", [*params, ("identifier", escaped(number))], count=20
             )
         patient = str(asked.get("PatientID") or "")
-        if patient and not _is_pattern(patient):
+        if patient and not is_pattern(patient):
             return await self.orders.search(
                 "ServiceRequest", [*params, ("subject:Patient.identifier", escaped(patient))], count=100
             )
@@ -148,7 +144,7 @@ def step_of(
         or next((row.get("display") or row.get("code") for row in concept.get("coding", ())), "")
     )
     number, planned = number_of(order), planned_at(order, task, zone)
-    wanted = _first(asked.get(STEP))
+    wanted = first_item(asked.get(STEP))
     station = station_of(order, task)
     kinds = modalities_of(order)
     kind = str(wanted.get("Modality") or "")
@@ -247,91 +243,6 @@ def station_of(order: Json, task: Json | None) -> str:
     return ""
 
 
-# Matching (PS3.4 §C.2.2.2)
-
-
-def matches(step: Json, asked: Json) -> bool:
-    """Whether a step fits every key with a value; keys that a worklist does not match on are only returned."""
-    own, wanted = _first(step[STEP]), _first(asked.get(STEP))
-    kind = str(wanted.get("Modality") or "")
-    if kind and step["_kinds"] and not any(_fits(found, kind) for found in step["_kinds"]):
-        return False
-    # What kind of device an order needs may not be known: it is better seen on every worklist than on none.
-    if step["_has_station"] and not _fits(
-        own["ScheduledStationAETitle"], _text(wanted.get("ScheduledStationAETitle"))
-    ):
-        return False
-    if not _in_range(
-        own["ScheduledProcedureStepStartDate"], _text(wanted.get("ScheduledProcedureStepStartDate"))
-    ):
-        return False
-    if not _in_range(
-        own["ScheduledProcedureStepStartTime"], _text(wanted.get("ScheduledProcedureStepStartTime"))
-    ):
-        return False
-    for keyword in (
-        "AccessionNumber",
-        "PatientID",
-        "RequestedProcedureID",
-        "StudyInstanceUID",
-        "PatientSex",
-        "PatientBirthDate",
-    ):
-        if not _fits(str(step[keyword]), _text(asked.get(keyword))):
-            return False
-    for keyword in ("ScheduledProcedureStepID", "ScheduledProcedureStepStatus"):
-        if not _fits(str(own[keyword]), _text(wanted.get(keyword))):
-            return False
-    return _fits_name(step["_patient"], _text(asked.get("PatientName")))
-
-
-def _fits(value: str, pattern: str) -> bool:
-    if not pattern:
-        return True
-    if "\\" in pattern:
-        return any(_fits(value, part) for part in pattern.split("\\"))
-    return _matcher(pattern)(value.strip()) is not None
-
-
-def _fits_name(patient: Json, pattern: str) -> bool:
-    """A name fits in any of its writings, with or without the delimiter of its parts."""
-    if not pattern.strip("*^= "):
-        return True
-    written = person_name(patient, with_characters=True)
-    forms = [written, *written.split("="), *(str(row.get("text", "")) for row in patient.get("name", ()))]
-    patterns = {pattern, *(part for part in pattern.split("=") if part.strip("*^ "))}
-    for wanted in patterns:
-        plain = wanted.replace("^", "").replace(" ", "")
-        for form in forms:
-            bare = form.replace("^", "").replace(" ", "")
-            if _matcher(wanted.rstrip("^"))(form.rstrip("^")) or _matcher(fold(plain))(fold(bare)):
-                return True
-    return False
-
-
-@lru_cache(maxsize=512)
-def _matcher(pattern: str) -> Any:
-    # Only * and ? are wild; a bracket is a bracket.
-    text = pattern.replace("[", "[[]")
-    return re.compile(translate(text), re.IGNORECASE).match
-
-
-def _in_range(value: str, wanted: str) -> bool:
-    """A date or time, or a range of them with either end open; a shorter bound holds for all that begin with it."""
-    wanted = wanted.replace(":", "").replace(".", "") if "-" not in wanted else wanted
-    if not wanted or wanted == "*":
-        return True
-    if "-" not in wanted:
-        return value.startswith(wanted) or wanted.startswith(value)
-    low, _, high = wanted.partition("-")
-    low, high = low.strip().split(".")[0], high.strip().split(".")[0]
-    return (not low or value >= low) and (not high or value[: len(high)] <= high)
-
-
-def _is_pattern(text: str) -> bool:
-    return any(mark in text for mark in "*?\\")
-
-
 # What is returned
 
 
@@ -370,14 +281,6 @@ def _encodable(value: Any, codec: str) -> Any:
     except UnicodeEncodeError:
         return letters_only(value) if codec == "ascii" else value.encode(codec, "replace").decode(codec)
     return value
-
-
-def _first(value: Any) -> Json:
-    return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
-
-
-def _text(value: Any) -> str:
-    return "\\".join(str(part) for part in value) if isinstance(value, list) else str(value or "")
 
 
 def _code_item(coding: Json) -> Json:
