@@ -1,7 +1,8 @@
 """`/soap/{service}`: the web service of the Chinese platforms, one operation HIPMessageServer(action, message) → string.
 
 SOAP 1.2 and 1.1, answered in the version that asked; `?wsdl` gives the contract. What the message comes to is told by
-its own acknowledgement (AA, AE, AR) inside an HTTP 200; only an envelope that can't be read is a fault (HTTP 400).
+its own acknowledgement (AA, AE, AR) inside an HTTP 200, a message that is no XML by an AR; only an envelope that can't
+be read is a fault (HTTP 400).
 """
 
 from gateway.channels.part import Part, Receive, Reply, read_body

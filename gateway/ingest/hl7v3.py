@@ -66,7 +66,11 @@ class Hl7v3:
             heard = self.parse(raw)
         except FhirError as error:
             # Even what can't be read is kept: a person may know what the sender meant.
-            return [Admission(Heard(), self._incoming(raw, Heard(), origin, error), None, error, "reject")]
+            return [
+                Admission(
+                    self._guess(error), self._incoming(raw, Heard(), origin, error), None, error, "reject"
+                )
+            ]
         assert heard.interaction is not None
         problem, verdict = self._problem(heard)
         if self.gate is not None:
@@ -132,9 +136,20 @@ class Hl7v3:
     def refuse(self, raw: bytes, error: FhirError) -> bytes | None:
         try:
             heard = self.parse(raw)
-        except FhirError:
-            heard = Heard()
+        except FhirError as unread:
+            heard = self._guess(unread)
         return self._answer(heard, "reject", error.issues)
+
+    def _guess(self, error: FhirError) -> Heard:
+        """What the envelope said of a message that can't be read: the refusal has the form of its action."""
+        from mappings.hl7v3.actions import choose
+        from mappings.hl7v3.envelope import UnreadableMessage
+
+        if not isinstance(error, UnreadableMessage):
+            return Heard()
+        found = error.interaction
+        chosen = (choose(table, found.action, found.root) for table in self.tables())
+        return Heard(found, next((action for action in chosen if action is not None), None))
 
     def _answer(self, header: Heard, verdict: Verdict, issues: Sequence[Issue], *, body: str = "") -> bytes:
         from mappings.hl7v3.answer import acknowledge, in_soap

@@ -4,12 +4,13 @@ The message is a text in the envelope, escaped or as CDATA, or XML as it is; it 
 of the text no more. SOAP 1.1 and 1.2 are read by local names.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mappings.language.sources.xml_path import read, walk
 from mappings.xml.parse import XmlMessage, parse
 from mappings.xml.tree import Element
-from terminology.issues import MalformedMessage
+from terminology.issues import FhirError, Issue, MalformedMessage
 
 SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"
 SOAP_11 = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -60,8 +61,19 @@ class Interaction:
         return f"{extension or root}|{organization}" if extension or root or organization else ""
 
 
+class UnreadableMessage(MalformedMessage):
+    """The envelope says what is asked, the message in it is no XML: `interaction` knows action and envelope only."""
+
+    def __init__(self, issues: Sequence[Issue], interaction: Interaction) -> None:
+        super().__init__(issues)
+        self.interaction = interaction
+
+
 def read_interaction(raw: bytes, *, fallback: str | None = None) -> Interaction:
-    """Return the message of `raw`. Raises MalformedMessage (HT-XML-…): not XML, or an envelope without message."""
+    """Return the message of `raw`. Raises MalformedMessage (HT-XML-…): not XML, or an envelope without message.
+
+    Raises UnreadableMessage when only the message in a readable envelope is at fault.
+    """
     outer = parse(raw, fallback=fallback)
     if outer.root.name != "Envelope":
         return Interaction(outer)
@@ -81,7 +93,14 @@ def read_interaction(raw: bytes, *, fallback: str | None = None) -> Interaction:
     if holder.children:
         inner = XmlMessage(_alone(holder.children[0]), outer.decoded, "", outer.issues)
     else:
-        inner = _inner(holder.content(), outer)
+        try:
+            inner = _inner(holder.content(), outer)
+        except FhirError as error:
+            if any(issue.code == "HT-XML-10" for issue in error.issues):
+                raise
+            nothing = XmlMessage(Element("", {}, None), outer.decoded, "", outer.issues)
+            known = Interaction(nothing, action, namespace, operation.name, "urn:hl7-org:v3")
+            raise UnreadableMessage(error.issues, known) from error
     return Interaction(inner, action, namespace, operation.name, "urn:hl7-org:v3")
 
 

@@ -307,6 +307,8 @@ class TestRefusals:
         ("action", "text", "typed", "said"),
         [
             ("NoSuchAction", registration(), "AR", "HT-XML-15"),
+            ("PatientRegistryAddRequest", registration()[:-9], "AR", "HT-XML-02"),
+            ("AddActRequest", "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>", "AR", "HT-XML-03"),
             ("PatientRegistryAddRequest", registration("PRPA_IN201314UV02"), "AE", "HT-XML-11"),
             ("PatientRegistryAddRequest", message("PRPA_IN201311UV02", "<subject/>"), "AE", "HT-XML-12"),
             (
