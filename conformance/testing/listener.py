@@ -14,6 +14,8 @@ from conformance.testing.wire import SECONDS, send_frames
 from terminology.issues import FhirError
 
 MAX_BYTES = 8 * 1024 * 1024
+ODDLY = ("late", "split")
+LATE_SECONDS, SPLIT_SECONDS = 1.0, 0.2
 _FRAME = re.compile(rb"\x0b(.*?)\x1c\r", re.DOTALL)
 
 
@@ -73,10 +75,11 @@ class Listener:
                 break
             is_wanted = _event(raw) == event
             if not (is_wanted and answer == "none"):
-                code = answer if is_wanted else "AA"
+                how = answer if is_wanted else "AA"
+                code = "AA" if how in ODDLY else how
                 # Where the test wants no fault, the centre itself says what it thinks of the message.
                 said = self._acknowledge(raw) if code == "AA" and self._acknowledge is not None else b""
-                _reply(line, raw, code, said)
+                _reply(line, raw, code, said, how=how)
             if is_wanted:
                 return raw
         raise Unreachable(f"no {event} within {self.seconds:g} s")
@@ -114,9 +117,9 @@ class MllpLine:
     def __init__(self, host: str, port: int, *, seconds: float = SECONDS) -> None:
         self.host, self.port, self.seconds = host, port, seconds
 
-    def exchange(self, raw: bytes, *, pieces: int = 1, is_framed: bool = True) -> bytes:
+    def exchange(self, raw: bytes, *, pieces: int = 1, is_framed: bool = True, pause: float = 0.0) -> bytes:
         framed = b"\x0b" + raw + b"\x1c\r" if is_framed else raw
-        return send_frames(self.host, self.port, framed, seconds=self.seconds, pieces=pieces)
+        return send_frames(self.host, self.port, framed, seconds=self.seconds, pieces=pieces, pause=pause)
 
 
 def acknowledge(raw: bytes, code: str) -> bytes:
@@ -133,9 +136,17 @@ def acknowledge(raw: bytes, code: str) -> bytes:
     ).encode()
 
 
-def _reply(line: socket.socket, raw: bytes, code: str, said: bytes = b"") -> None:
+def _reply(line: socket.socket, raw: bytes, code: str, said: bytes = b"", *, how: str = "") -> None:
+    """Answer; `late` after a second, `split` in three writes: right answers that a careless reader misses."""
     try:
-        line.sendall(b"\x0b" + (said or acknowledge(raw, code)) + b"\x1c\r")
+        frame = b"\x0b" + (said or acknowledge(raw, code)) + b"\x1c\r"
+        if how == "late":
+            time.sleep(LATE_SECONDS)
+        third = max(1, len(frame) // 3) if how == "split" else len(frame)
+        for start in range(0, len(frame), third):
+            line.sendall(frame[start : start + third])
+            if how == "split":
+                time.sleep(SPLIT_SECONDS)
     except (OSError, FhirError):
         return
 

@@ -187,7 +187,10 @@ class _Play:
         call = Call("MLLP", "", {}, raw)
         self.exchange = Exchange(call, None)
         self.message = self.target.line.exchange(
-            raw, pieces=int(row.get("pieces", 1)), is_framed=row.get("framed", True)
+            raw,
+            pieces=int(row.get("pieces", 1)),
+            is_framed=row.get("framed", True),
+            pause=float(row.get("pause", 0)),
         )
         self.exchange = Exchange(call, Answer(0, {}, self.message))
         return []

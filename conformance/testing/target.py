@@ -25,8 +25,8 @@ class Outbox(Protocol):
 class Line(Protocol):
     """The member's receiver of HL7 v2."""
 
-    def exchange(self, raw: bytes, *, pieces: int = 1, is_framed: bool = True) -> bytes:
-        """Send one message and return the answer's body; raises Unreachable when none comes."""
+    def exchange(self, raw: bytes, *, pieces: int = 1, is_framed: bool = True, pause: float = 0.0) -> bytes:
+        """Send one message, in pieces so many seconds apart, and return the answer's body; raises Unreachable when none comes."""
 
 
 class Port(Protocol):

@@ -68,9 +68,10 @@ def whole_url(base: str, url: str) -> str:
 
 
 def send_frames(
-    host: str, port: int, raw: bytes, *, seconds: float = SECONDS, pieces: int = 1, max_bytes: int = 1 << 20
-) -> bytes:
-    """Send bytes over MLLP in `pieces` writes and return the body of the first frame that answers.
+    host: str, port: int, raw: bytes, *, seconds: float = SECONDS, pieces: int = 1, pause: float = 0.0,
+    max_bytes: int = 1 << 20,
+) -> bytes:  # fmt: skip
+    """Send bytes over MLLP in `pieces` writes, `pause` seconds apart, and return the body of the first frame that answers.
 
     Raises Unreachable when no whole frame comes within `seconds` or `max_bytes` (MLLP release 1: <VT> body <FS><CR>).
     """
@@ -80,6 +81,8 @@ def send_frames(
             size = max(1, -(-len(raw) // pieces))
             for start in range(0, len(raw), size):
                 line.sendall(raw[start : start + size])
+                if pause:
+                    time.sleep(pause)
             got = bytearray()
             while b"\x1c\r" not in got:
                 line.settimeout(max(0.01, ends - time.monotonic()))

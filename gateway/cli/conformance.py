@@ -159,7 +159,8 @@ def certificate(
 
     from conformance.testing.certificate import verify as verified
 
-    today = datetime.now().astimezone().date()
+    # A certificate's days are days of the centre, whatever zone this machine is in.
+    today = datetime.now(load_settings(os.environ, data=data).zone).date()
     if verify is not None:
         if public is None:
             raise InvalidInput("HT-CT-42", detail="--public")

@@ -72,6 +72,7 @@ ROLES = (
     *CALLERS,
     "interaction-service",
     "document-source",
+    *DEVICES,
 )
 ATTESTED = dict.fromkeys(("TC-NEW", "TC-EXPIRED", "RF-LATE", "CC-OVERDUE"), "evidence")
 PACKS = SUITES / "packs"
@@ -114,7 +115,8 @@ class Sender:
             raw = self._make(event)
         elif retry == "never":
             raise Unreachable("nothing was sent again")
-        if answer != "AA":
+        # A careful sender waits for a late answer and reads a split one; a hasty one sends again.
+        if answer not in ("AA", "late", "split") or (retry == "hasty" and answer != "AA"):
             self.held[event] = raw
         return raw
 
@@ -134,12 +136,12 @@ class Receiver:
     def __init__(self, fault: Fault | None) -> None:
         self.fault = fault
 
-    def exchange(self, raw: bytes, *, pieces: int = 1, is_framed: bool = True) -> bytes:
+    def exchange(self, raw: bytes, *, pieces: int = 1, is_framed: bool = True, pause: float = 0.0) -> bytes:
         code = self._judge(raw)
         answer = acknowledge(raw, code)
         if self.fault is not None and self.fault.receive is not None:
             answer = self.fault.receive(raw, answer)
-            if self.fault.name == "no-split" and pieces > 1:
+            if (self.fault.name == "no-split" and pieces > 1) or (self.fault.name == "impatient" and pause):
                 answer = b""
         if not answer:
             raise Unreachable("no answer")
@@ -274,6 +276,8 @@ def _sender_faults() -> list[Fault]:
                 found.append(Fault(role, name, event, field(segment, number, value)))
             found.append(Fault(role, f"{event} resent with a new control id", event, retry="new"))
             found.append(Fault(role, f"{event} never resent", event, retry="never"))
+            if event != "ADT^A40":
+                found.append(Fault(role, f"{event} resent in haste", event, retry="hasty"))
             found.append(Fault(role, "gb-as-utf8", event, str))
             found.append(Fault(role, f"{event} no MSH", event, lambda text: text[text.index("\r") + 1 :]))
             found.append(Fault(role, f"{event} two messages", event, lambda text: text + text))
@@ -303,6 +307,7 @@ def _receiver_faults() -> list[Fault]:
             rb"\|A\d+\|P", b"|" + _control(raw) + b"|P", answer
         ),
         "no-split": lambda _raw, answer: answer,
+        "impatient": lambda _raw, answer: answer,
         "refuses GB18030": lambda raw, answer: always_to(b"AE", answer) if b"GB 18030" in raw else answer,
         "refuses Z segments": lambda raw, answer: always_to(b"AE", answer) if b"\rZZZ" in raw else answer,
         "refuses preliminary": lambda raw, answer: always_to(b"AE", answer) if b"LAB|P" in raw else answer,
