@@ -63,6 +63,8 @@ class Sandbox:
             Settings(data=Path(self._folder.name), store="memory", mllp=False, validation="full")
         )
         await gateway.start()
+        # A test begins when the maps are there: what comes in the first moment is judged as everything after it.
+        await asyncio.to_thread(gateway.maps.events)
         return gateway
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
