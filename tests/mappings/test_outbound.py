@@ -247,3 +247,79 @@ class TestHotReload:
         path.write_text(overlay + "segments: [{id: OBR, set: {OBR-4: nosuch}}]\n")
         assert sex() == "男"
         assert maps.problems[str(path)][0].code == "HT-MAP-08"
+
+
+class TestPlatform:
+    """What is written for the hospital platform is read again by the maps that read the platform's messages."""
+
+    def test_a_result_and_its_values_come_back(self):
+        from mappings.xml.parse import parse as parse_xml
+
+        maps = ActiveMaps(translator=TRANSLATOR)
+        report = resource(
+            "DiagnosticReport",
+            "r",
+            status="final",
+            identifier=[{"system": "urn:oid:2.16.156.10011.1.33", "value": "BG1"}],
+            code={"coding": [{"code": "XCG", "display": "血常规"}]},
+            subject={"reference": "Patient/p"},
+            issued="2026-03-15T10:00:00+08:00",
+            effectiveDateTime="2026-03-15T09:00:00+08:00",
+            basedOn=[{"reference": "ServiceRequest/s"}],
+            result=[{"reference": "Observation/o"}, {"reference": "Observation/t"}],
+            conclusion="<正常> & 好",
+        )
+        placer = {
+            "type": {"coding": [{"code": "PLAC"}]},
+            "system": "urn:oid:2.16.156.10011.1.24",
+            "value": "SQD1",
+        }
+        around = [
+            PATIENT,
+            resource("ServiceRequest", "s", identifier=[placer]),
+            resource(
+                "Observation",
+                "o",
+                status="final",
+                code={"coding": [{"code": "WBC", "display": "白细胞计数"}]},
+                valueQuantity={"value": Decimal("12.50"), "unit": "10^9/L"},
+            ),
+            resource("Observation", "t", status="final", code={"text": "乙肝表面抗原"}, valueString="阴性"),
+        ]
+        written = maps.outbound("out-platform-result").write(
+            Focus(report, around), Envelope(id="1", now=NOW), TRANSLATOR
+        )
+        result = maps.run_xml(parse_xml(written.body))
+        found = {entry.type: entry.resource for entry in result.entries}
+        assert found["DiagnosticReport"]["status"] == "final"
+        assert found["DiagnosticReport"]["conclusion"] == "<正常> & 好"
+        assert found["DiagnosticReport"]["basedOn"][0]["identifier"]["value"] == "SQD1"
+        assert found["Patient"]["name"][0]["text"] == "张𠮷|三"
+        values = [entry.resource for entry in result.entries if entry.type == "Observation"]
+        assert [
+            str(one.get("valueQuantity", {}).get("value") or one.get("valueString")) for one in values
+        ] == [
+            "12.50",
+            "阴性",
+        ]
+
+    def test_a_status_comes_back(self):
+        from mappings.xml.parse import parse as parse_xml
+
+        maps = ActiveMaps(translator=TRANSLATOR)
+        task = resource(
+            "Task",
+            "t",
+            status="in-progress",
+            intent="order",
+            focus={"reference": "ServiceRequest/s"},
+            **{"for": {"reference": "Patient/p"}},
+        )
+        order = resource("ServiceRequest", "s", identifier=[{"value": "SQD1"}], code={"text": "心电图"})
+        written = maps.outbound("out-platform-status").write(
+            Focus(task, [order, PATIENT]), Envelope(id="1", now=NOW), TRANSLATOR
+        )
+        result = maps.run_xml(parse_xml(written.body))
+        found = {entry.type: entry.resource for entry in result.entries}
+        assert found["Task"]["status"] == "in-progress"
+        assert found["ServiceRequest"]["identifier"][0]["value"] == "SQD1"
