@@ -16,7 +16,7 @@ from gateway.store.changes import key
 from gateway.store.protocol import Commit, Delete, Put, SearchPage, Store, Version
 from gateway.workflow import notify, provenance
 from gateway.workflow.access import AUDITED, AccessLog
-from gateway.workflow.actor import GATEWAY, Actor, acting, acting_as
+from gateway.workflow.actor import GATEWAY, Actor, acting
 from gateway.workflow.draft import Draft, Key, Memo, Move
 from gateway.workflow.effects import effect
 from gateway.workflow.judge import judge
@@ -25,6 +25,8 @@ from gateway.workflow.needs import NEEDS, kind_of
 from gateway.workflow.packs import PackShelf
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import BusinessRule, InvalidResource, Issue, Unavailable, VersionConflict
+
+Known = dict[Key, Version | None]
 
 ATTEMPTS = 24
 MOST_CHANGES = 64
@@ -107,13 +109,18 @@ class GuardedStore:
             written = await self._store.commit(commit)
             self._forget(commit)
             return written
-        actor = acting()
+        return await self._run(commit, acting(), {})
+
+    async def _run(self, commit: Commit, actor: Actor, known: Known) -> Sequence[Version | None]:
+        """Judge and write, again as long as others come between. `known`: versions that were read already; every write
+        says which version it replaces, so one that is old is found out by the store."""
         for attempt in range(ATTEMPTS):
             try:
-                return await self._commit(commit, actor)
+                return await self._commit(commit, actor, known)
             except StepFirst as step:
-                await self._step(step)
+                await self._step(step, actor, known)
             except VersionConflict:
+                known.clear()
                 await self._explain(commit)
                 # The caller's versions stand: another write came between what the workflow read and wrote.
                 await asyncio.sleep(min(0.1, 0.001 * 2**attempt) * (0.5 + secrets.randbelow(1000) / 1000))
@@ -131,12 +138,13 @@ class GuardedStore:
         machine = self._machines.get(change.resource["resourceType"])
         return machine is None or (change.expected == 0 and machine.is_quiet(change.resource))
 
-    async def _commit(self, commit: Commit, actor: Actor) -> Sequence[Version | None]:
+    async def _commit(self, commit: Commit, actor: Actor, known: Known) -> Sequence[Version | None]:
         now = self._clock()
         draft = Draft(
             commit, self._store, actor=actor, now=now, new_id=self._new_id, packs=self.shelf.at(now.date()),
             terminology=self._terminology, memo=self._memo,
         )  # fmt: skip
+        draft.befores = known
         await draft.read_before(
             place
             for place, change in draft.changes.items()
@@ -156,6 +164,8 @@ class GuardedStore:
         provenance.record(draft)
         written = await self._store.commit(draft.completed())
         self._forget(commit)
+        for place in draft.changes:
+            known.pop(place, None)
         return written[: len(commit.changes)]
 
     async def _judge_one(self, draft: Draft, place: Key) -> None:
@@ -214,19 +224,22 @@ class GuardedStore:
         if move.transition is not None:
             await _run(move.transition.effects, move)
 
-    async def _step(self, step: StepFirst) -> None:
+    async def _step(self, step: StepFirst, actor: Actor, known: Known) -> None:
         """Take a Task further, state by state; a write that came first makes the whole commit look again."""
         task = {**step.task, **step.elements}
         number = int(task["meta"]["versionId"])
-        with acting_as(replace(GATEWAY, request_id=acting().request_id)):
-            for status in step.statuses:
-                try:
-                    [version] = await self.commit(Commit([Put({**task, "status": status}, expected=number)]))
-                except VersionConflict:
-                    return
-                assert version is not None
-                assert version.body is not None
-                task, number = decode_resource(version.body), version.version
+        gateway = replace(GATEWAY, request_id=actor.request_id)
+        for status in step.statuses:
+            change = Put({**task, "status": status}, expected=number)
+            try:
+                [version] = await self._run(Commit([change]), gateway, known)
+            except VersionConflict:
+                known.clear()
+                return
+            assert version is not None
+            assert version.body is not None
+            known["Task", task["id"]] = version
+            task, number = decode_resource(version.body), version.version
 
     async def _explain(self, commit: Commit) -> None:
         """Raise the caller's own conflict: BusinessRule for a claim that somebody else won, else VersionConflict."""
