@@ -28,7 +28,6 @@ State = Annotated[str, typer.Option(help=say("open、linked 或 dismissed。", "
 Count = Annotated[int, typer.Option(help=say("最多列出几条。", "How many at most."))]
 Destination = Annotated[str, typer.Argument(help=say("归档名。", "Name of the archive."))]
 StudyOption = Annotated[str, typer.Option(help=say("只发送此检查。", "Send only this study."))]
-Number = Annotated[int, typer.Argument(help=say("编号。", "Number."))]
 Verb = Annotated[str, typer.Argument(help=say("list、accept 或 discard。", "list, accept or discard."))]
 NumberOption = Annotated[int, typer.Argument(help=say("编号。", "Number."))]
 Address = Annotated[

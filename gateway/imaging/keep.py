@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -297,7 +296,3 @@ def _entry(row: Json) -> Message:
         event="STUDY", keys=(f"study {row['uid']}",), request_id=f"study-{row['revision']}", received=row["received"],
         state="received", attempts=0, next_attempt=0, size=0,
     )  # fmt: skip
-
-
-def local(moment: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(moment / 1000, zone).isoformat(timespec="seconds")

@@ -16,7 +16,6 @@ REASONS = {
         "申请单的患者与影像的患者不同",
         "the patient of the order is not the patient of the images",
     ),
-    "other-order": ("工作列表给出的申请不再适用", "the order that the worklist gave no longer fits"),
 }
 
 

@@ -22,7 +22,6 @@ from terminology.fhirjson import Json
 
 MOST_STEPS = 1_000
 ENDED = frozenset({"rejected", "cancelled", "completed", "failed", "entered-in-error"})
-WAITING = frozenset({"draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"})
 PRIORITIES = {"stat": "STAT", "asap": "HIGH", "urgent": "HIGH", "routine": "ROUTINE"}
 SEXES = {"male": "M", "female": "F", "other": "O"}
 # Coding of Task.input and Device identifiers that name a station's AE title.
