@@ -12,10 +12,10 @@ from terminology.fhirjson import Json
 
 C = "https://hutong.health/fhir/CodeSystem/"
 GRADE = "https://hutong.health/fhir/StructureDefinition/grade"
-VISIT, SPECIALIST = "chronic-visit", "specialist-visit"
+VISIT, SPECIALIST, HOME = "chronic-visit", "specialist-visit", "home-follow-up"
 WAY = ("not-started", "scheduled", "in-progress", "completed")
 OPEN = frozenset({"not-started", "scheduled"})
-WORDS = {VISIT: "慢病随访", SPECIALIST: "专科医师面对面随访"}
+WORDS = {VISIT: "慢病随访", SPECIALIST: "专科医师面对面随访", HOME: "下转后随访"}
 EARLY = timedelta(days=21)
 """A visit so much before its day still is that visit."""
 HORIZON = timedelta(days=366)

@@ -24,6 +24,7 @@ from gateway.operations.cda_definition import CDA
 from gateway.operations.convert_definition import CONVERT
 from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
 from gateway.operations.recognition_definitions import AUDIT, DECISION, RECOGNIZE, STATISTICS
+from gateway.operations.referral_definitions import REDIRECT, RELATIONS
 from gateway.operations.subscription_definitions import EVENTS, STATUS
 from gateway.operations.terminology_definitions import (
     BATCH_VALIDATE_CODE,
@@ -174,6 +175,8 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.sign:verify_signature", VERIFY_SIGNATURE),
     Operation("gateway.operations.recall:recall_result", RECALL, affects_state=True),
     Operation("gateway.operations.route_order:route", ROUTE, affects_state=True),
+    Operation("gateway.operations.referral:redirect", REDIRECT, affects_state=True),
+    Operation("gateway.operations.referral:relations", RELATIONS),
     Operation("gateway.operations.task_statistics:statistics", TASK_STATISTICS),
     Operation("gateway.operations.subscription:status", STATUS),
     Operation("gateway.operations.subscription:events", EVENTS),

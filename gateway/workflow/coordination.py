@@ -17,6 +17,8 @@ TASK_CODE = f"{CANONICAL}/CodeSystem/task-code"
 TASK_INPUT = f"{CANONICAL}/CodeSystem/task-input"
 TASK_NUMBER = f"{CANONICAL}/NamingSystem/task"
 STATUS_REASON = f"{CANONICAL}/CodeSystem/status-reason"
+GREEN_CHANNEL = f"{CANONICAL}/StructureDefinition/green-channel"
+"""The grant and, below the same beginning, its reason."""
 FHIR_TASK_CODE = "http://hl7.org/fhir/CodeSystem/task-code"
 
 REDIRECTS = 8
@@ -101,6 +103,11 @@ def build(draft: Draft, order: Json, *, owner: str, requester: Json, category: s
     if category is not None:
         code["coding"].append({"system": CATEGORY, "code": category})
     priority = order.get("priority") or "routine"
+    channel = [
+        row for row in order.get("extension") or () if str(row.get("url", "")).startswith(GREEN_CHANNEL)
+    ]
+    if channel and priority == "routine":
+        priority = "urgent"
     end = due(
         draft.packs,
         "fulfill",
@@ -127,6 +134,8 @@ def build(draft: Draft, order: Json, *, owner: str, requester: Json, category: s
         "owner": {"reference": owner},
         "restriction": {"period": {"end": end.isoformat(timespec="seconds")}},
     }
+    if channel:
+        task["extension"] = channel
     for name, source in (("groupIdentifier", "requisition"), ("for", "subject"), ("encounter", "encounter")):
         if order.get(source):
             task[name] = order[source]

@@ -45,6 +45,13 @@ EFFECTS: dict[str, str] = {
     "document-progress": "progress:document",
     "appointment-progress": "visit:appointment",
     "encounter-progress": "visit:encounter",
+    # Referral
+    "check-referral": "gateway.referral.check:check",
+    "referral-status": "gateway.referral.progress:tell",
+    "referral-appointment": "gateway.referral.progress:appointment",
+    "referral-encounter": "gateway.referral.progress:encounter",
+    "referral-document": "gateway.referral.progress:document",
+    "home-follow-up": "gateway.referral.progress:follow_up",
     # What others saw
     "correct-readers": "correction:tell_readers",
     # Chronic care
@@ -61,5 +68,7 @@ EFFECTS: dict[str, str] = {
 def effect(name: str) -> Effect:
     """Return the function of an effect; KeyError for a name that the table lacks."""
     module, _, function = EFFECTS[name].partition(":")
-    found: Effect = getattr(import_module(f"gateway.workflow.{module}"), function)
+    found: Effect = getattr(
+        import_module(module if "." in module else f"gateway.workflow.{module}"), function
+    )
     return found

@@ -39,6 +39,8 @@ def _fits(row: Mapping[str, Any], kind: str, category: str | None, priority: str
         return False
     if "urgent" in row and bool(row["urgent"]) != (priority in URGENT):
         return False
+    if "priorities" in row and priority not in row["priorities"]:
+        return False
     words = row.get("words")
     if not words:
         return True

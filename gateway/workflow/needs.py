@@ -80,6 +80,15 @@ async def second_person(move: Move) -> Issue | None:
     return await ask(move)
 
 
+async def outcome(move: Move) -> Issue | None:
+    """A referral ends with a document for its sender (gateway/referral/progress.py)."""
+    if move.kind != "referral":
+        return None
+    from gateway.referral.progress import outcome as ask
+
+    return await ask(move)
+
+
 ISSUED = frozenset({"final", "amended", "corrected", "appended"})
 """States of a report that somebody may rely on."""
 
@@ -87,6 +96,7 @@ NEEDS: dict[str, Need] = {
     "reason": reason,
     "owner": owner,
     "output": output,
+    "outcome": outcome,
     "active-focus": active_focus,
     "task-not-begun": task_not_begun,
     "second-person": second_person,

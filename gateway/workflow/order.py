@@ -191,7 +191,7 @@ async def revoke(move: Move) -> None:
 
 
 def _is_claimed_elsewhere(task: Json) -> bool:
-    return bool({"request-claimed", "released"} & set(codes_of(task.get("statusReason"))))
+    return bool({"request-claimed", "released", "redirected"} & set(codes_of(task.get("statusReason"))))
 
 
 async def complete(move: Move) -> None:

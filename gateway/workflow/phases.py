@@ -42,6 +42,12 @@ def fits(packs: Packs, code: str, status: str) -> bool:
     return statuses is None or status in statuses.split()
 
 
+def fallback(packs: Packs, category: str | None, status: str, code: str) -> str:
+    """Return what a Task of a category shows whose phase no longer fits its new status."""
+    own = _workflow(packs, category).get("fallback", {})
+    return str(own.get(status) or packs.rules("phases")["fallback"].get(status, code))
+
+
 def is_later(packs: Packs, category: str | None, code: str | None, than: str | None) -> bool:
     """Whether a phase lies behind another in its workflow; events that come late never turn it back."""
     order = _workflow(packs, category)["order"].split()

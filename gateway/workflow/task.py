@@ -16,7 +16,7 @@ from gateway.workflow.coordination import (
 )
 from gateway.workflow.draft import Move, codes_of, reference_of
 from gateway.workflow.limits import due
-from gateway.workflow.phases import fits, phase, phase_of
+from gateway.workflow.phases import fallback, fits, phase, phase_of
 from terminology.fhirjson import Json
 from terminology.issues import BusinessRule
 
@@ -88,7 +88,7 @@ async def _shape(move: Move) -> None:
             status=move.now,
             expression="Task.businessStatus",
         )
-    task["businessStatus"] = phase(packs, packs.rules("phases")["fallback"].get(move.now, code))
+    task["businessStatus"] = phase(packs, fallback(packs, category_of(task), move.now, code))
 
 
 async def tell_status(move: Move) -> None:
