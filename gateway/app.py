@@ -274,6 +274,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "imaging": Later(lambda: _imaging_routes(imaging)),
         "dicomweb": Later(lambda: _dicomweb(imaging, gate)),
         "api": Later(lambda: _vendor_routes(context, settings, gate)),
+        "cds-services": Later(lambda: _cds_services(context)),
     }
     polling = build_polling(settings, intake, journal, kinds, metrics)
     parts["sources"] = Later(lambda: _source_routes(polling))
@@ -622,6 +623,12 @@ def _vendor_routes(context: rest.Context, settings: Settings, gate: Gate | None)
 
     clients = load_clients(settings.vendor_clients) if settings.vendor_clients else None
     return VendorApi(context, clients, gate)
+
+
+def _cds_services(context: rest.Context) -> Part:
+    from gateway.drug_use.cds_hooks import CdsServices
+
+    return CdsServices(context)
 
 
 def _imaging_routes(imaging: Imaging) -> Part:

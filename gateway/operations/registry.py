@@ -23,6 +23,7 @@ from gateway.operations.care_definitions import (
 from gateway.operations.cda_definition import CDA
 from gateway.operations.convert_definition import CONVERT
 from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
+from gateway.operations.policy_definitions import AUDIT_DRUG_USE
 from gateway.operations.recognition_definitions import AUDIT, DECISION, RECOGNIZE, STATISTICS
 from gateway.operations.referral_definitions import REDIRECT, RELATIONS
 from gateway.operations.subscription_definitions import EVENTS, STATUS
@@ -159,6 +160,7 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.chronic_care:grade", GRADE, affects_state=True),
     Operation("gateway.operations.chronic_care:ones", SIX_ONES),
     Operation("gateway.operations.chronic_care:due", DUE),
+    Operation("gateway.operations.drug_use_audit:audit", AUDIT_DRUG_USE),
     Operation("gateway.operations.critical_values:acknowledge", ACKNOWLEDGE, affects_state=True),
     Operation("gateway.operations.critical_values:confirm", CONFIRM_CRITICAL, affects_state=True),
     Operation("gateway.operations.critical_values:critical_register", CRITICAL_REGISTER),

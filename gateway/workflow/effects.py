@@ -56,6 +56,7 @@ EFFECTS: dict[str, str] = {
     "correct-readers": "correction:tell_readers",
     # Chronic care
     "check-prescription": "prescription:check",
+    "check-drug-use": "drug_use:check_prescription",
     "check-contract": "contract:check",
     "begin-contract": "contract:begin",
     "check-dual-prescription": "dual_prescription:check",

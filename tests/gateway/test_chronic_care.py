@@ -44,8 +44,8 @@ class Client:
 
 
 @asynccontextmanager
-async def county(folder: Path) -> AsyncIterator[Client]:
-    async with running(folder, chronic_care=False) as gateway:
+async def county(folder: Path, **chosen: Any) -> AsyncIterator[Client]:
+    async with running(folder, chronic_care=False, **chosen) as gateway:
         client = Client(gateway)
         async with client.http:
             for row in (

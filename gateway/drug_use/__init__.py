@@ -1,0 +1,1 @@
+"""Drug use is checked before prescribing (CDS Hooks), when a prescription is written, and afterwards (docs/workflow/policy.md)."""
