@@ -12,7 +12,6 @@ from gateway.workflow.coordination import TASK_CODE, TASK_NUMBER, coding
 from terminology.fhirjson import Json
 
 C = "https://hutong.health/fhir/CodeSystem/"
-RULE = "https://hutong.health/fhir/StructureDefinition/critical-rule"
 
 
 def alert_id(observation: Json, found: Critical) -> str:
