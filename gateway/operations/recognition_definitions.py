@@ -62,7 +62,7 @@ STATISTICS: Json = {
     "status": "active",
     "kind": "operation",
     "code": "evaluate-measure",
-    "description": "Reminders, decisions by reason, rate and savings of mutual recognition in a period, recomputed from the decisions. Measure/mutual-recognition only.",
+    "description": "The figure of an indicator in a period, recomputed from the resources, with strata; `as=csv` gives the rows behind it. Measure/mutual-recognition: reminders, decisions by reason, rate and savings (narrowed by item, practitioner, doctor).",
     "resource": ["Measure"],
     "system": False,
     "type": False,
@@ -74,7 +74,28 @@ STATISTICS: Json = {
         {"name": "item", "use": "in", "min": 0, "max": "1", "type": "string"},
         {"name": "practitioner", "use": "in", "min": 0, "max": "1", "type": "string"},
         {"name": "doctor", "use": "in", "min": 0, "max": "1", "type": "string"},
+        {"name": "as", "use": "in", "min": 0, "max": "1", "type": "code"},
         {"name": "return", "use": "out", "min": 1, "max": "1", "type": "MeasureReport"},
+    ],
+}
+
+INDICATORS: Json = {
+    "resourceType": "OperationDefinition",
+    "url": "https://hutong.health/fhir/OperationDefinition/indicators",
+    "name": "Indicators",
+    "title": "绩效监测指标",
+    "status": "active",
+    "kind": "operation",
+    "code": "indicators",
+    "description": "The indicators that can be evaluated, as Measures with numerator, denominator and source; with a period the figures of all as MeasureReports.",
+    "resource": ["Measure"],
+    "system": False,
+    "type": True,
+    "instance": False,
+    "parameter": [
+        {"name": "periodStart", "use": "in", "min": 0, "max": "1", "type": "date"},
+        {"name": "periodEnd", "use": "in", "min": 0, "max": "1", "type": "date"},
+        {"name": "return", "use": "out", "min": 1, "max": "1", "type": "Bundle"},
     ],
 }
 

@@ -24,7 +24,7 @@ from gateway.operations.cda_definition import CDA
 from gateway.operations.convert_definition import CONVERT
 from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
 from gateway.operations.policy_definitions import AUDIT_DRUG_USE
-from gateway.operations.recognition_definitions import AUDIT, DECISION, RECOGNIZE, STATISTICS
+from gateway.operations.recognition_definitions import AUDIT, DECISION, INDICATORS, RECOGNIZE, STATISTICS
 from gateway.operations.referral_definitions import REDIRECT, RELATIONS
 from gateway.operations.subscription_definitions import EVENTS, STATUS
 from gateway.operations.terminology_definitions import (
@@ -165,7 +165,8 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.critical_values:confirm", CONFIRM_CRITICAL, affects_state=True),
     Operation("gateway.operations.critical_values:critical_register", CRITICAL_REGISTER),
     Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),
-    Operation("gateway.operations.recognition_statistics:evaluate", STATISTICS),
+    Operation("gateway.operations.evaluate_measure:evaluate", STATISTICS),
+    Operation("gateway.operations.evaluate_measure:indicators", INDICATORS),
     Operation("gateway.operations.recognition_audit:audit", AUDIT),
     Operation("gateway.operations.claim:claim", CLAIM, affects_state=True),
     Operation("gateway.operations.claim:release", RELEASE, affects_state=True),

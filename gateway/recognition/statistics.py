@@ -30,6 +30,9 @@ class Decided:
     practitioner: str
     reason: str = ""
     saved: Decimal = Decimal(0)
+    task: str = ""
+    at: str = ""
+    patient: str = ""
 
 
 @dataclass(slots=True)
@@ -103,6 +106,9 @@ def _row(task: Json, action: str, item_of: Callable[[str], tuple[str, Decimal]])
         _plain(task.get("requester")),
         reason if action == "reject" else "",
         price if action == "accept" else Decimal(0),
+        task=f"Task/{task.get('id', '')}",
+        at=str(task.get("authoredOn", "")),
+        patient=_plain(task.get("for")),
     )
 
 
