@@ -350,6 +350,7 @@ def _ports(
         ports.append(_chronic_care(settings, store))
     if desk is not None:
         ports.append(_deadlines(settings, store, metrics))
+        ports.append(_referrals(settings, store))
     if desk is not None and settings.critical_values:
         ports.append(_critical_values(settings, store, desk))
     return ports
@@ -359,6 +360,12 @@ def _deadlines(settings: Settings, store: Store, metrics: Metrics) -> Port:
     from gateway.workflow.deadlines import Deadlines
 
     return Deadlines(store, clock=lambda: datetime.now(settings.zone), metrics=metrics)
+
+
+def _referrals(settings: Settings, store: Store) -> Port:
+    from gateway.referral.watch import ReferralWatch
+
+    return ReferralWatch(store, settings.data / "referral.json", clock=lambda: datetime.now(settings.zone))
 
 
 def _critical_values(settings: Settings, store: Store, desk: "Desk") -> Port:

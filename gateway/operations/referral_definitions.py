@@ -60,3 +60,38 @@ RELATIONS = _definition(
     level="type",
     changes=False,
 )
+BOOK = _definition(
+    "book",
+    "预约号源、床位",
+    "Take a number (Slot), the first free number of a session (Schedule), or a bed (Location) for a referral or a patient.",
+    ["Slot", "Schedule", "Location"],
+    [
+        _in("basedOn", "Reference"),
+        _in("patient", "Reference"),
+        _in("start", "dateTime"),
+        _in("comment", "string"),
+    ],
+    result="Resource",
+    level="instance",
+    changes=True,
+)
+BED_POOL = _definition(
+    "bed-pool",
+    "床位池",
+    "Beds by ward and state (HL7 table 0116).",
+    ["Location"],
+    [_in("organization", "Reference")],
+    result="Parameters",
+    level="type",
+    changes=False,
+)
+REFERRAL_STATISTICS = _definition(
+    "referral-statistics",
+    "双向转诊统计",
+    "Referrals of a time and an organisation: up, down, accepted, declined, passed on, closed, green channel, reasons.",
+    ["ServiceRequest"],
+    [_in("start", "date"), _in("end", "date"), _in("organization", "Reference")],
+    result="Parameters",
+    level="type",
+    changes=False,
+)

@@ -25,7 +25,13 @@ from gateway.operations.convert_definition import CONVERT
 from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
 from gateway.operations.policy_definitions import AUDIT_DRUG_USE
 from gateway.operations.recognition_definitions import AUDIT, DECISION, INDICATORS, RECOGNIZE, STATISTICS
-from gateway.operations.referral_definitions import REDIRECT, RELATIONS
+from gateway.operations.referral_definitions import (
+    BED_POOL,
+    BOOK,
+    REDIRECT,
+    REFERRAL_STATISTICS,
+    RELATIONS,
+)
 from gateway.operations.subscription_definitions import EVENTS, STATUS
 from gateway.operations.terminology_definitions import (
     BATCH_VALIDATE_CODE,
@@ -180,6 +186,9 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.route_order:route", ROUTE, affects_state=True),
     Operation("gateway.operations.referral:redirect", REDIRECT, affects_state=True),
     Operation("gateway.operations.referral:relations", RELATIONS),
+    Operation("gateway.operations.booking:book", BOOK, affects_state=True),
+    Operation("gateway.operations.booking:bed_pool", BED_POOL),
+    Operation("gateway.operations.referral_statistics:statistics", REFERRAL_STATISTICS),
     Operation("gateway.operations.task_statistics:statistics", TASK_STATISTICS),
     Operation("gateway.operations.subscription:status", STATUS),
     Operation("gateway.operations.subscription:events", EVENTS),

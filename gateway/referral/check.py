@@ -11,6 +11,7 @@ from gateway.care.record import contracts_of, in_force
 from gateway.referral.diseases import codings_of, on_list
 from gateway.referral.order import (
     DIRECTION,
+    REASONS,
     C,
     E,
     direction_of,
@@ -25,7 +26,6 @@ from gateway.workflow.order import ORDERS
 from terminology.fhirjson import Json
 from terminology.issues import BusinessRule, Issue
 
-REASONS = f"{C}referral-override-reason"
 OTHER = "other"
 
 

@@ -9,6 +9,7 @@ from terminology.fhirjson import Json
 C = "https://hutong.health/fhir/CodeSystem/"
 E = "https://hutong.health/fhir/StructureDefinition/"
 DIRECTION = f"{C}referral-direction"
+REASONS = f"{C}referral-override-reason"
 DIRECTIONS = ("up", "down")
 
 

@@ -49,6 +49,8 @@ EFFECTS: dict[str, str] = {
     "check-referral": "gateway.referral.check:check",
     "referral-status": "gateway.referral.progress:tell",
     "referral-appointment": "gateway.referral.progress:appointment",
+    "slots": "gateway.referral.numbers:slots",
+    "release-bed": "gateway.referral.beds:release",
     "referral-encounter": "gateway.referral.progress:encounter",
     "referral-document": "gateway.referral.progress:document",
     "home-follow-up": "gateway.referral.progress:follow_up",

@@ -59,7 +59,7 @@ class Machine:
     initial: Mapping[str, frozenset[str]] = field(default_factory=dict)
     needs_match: bool = False
     is_free: bool = False
-    quiet_without: str = ""
+    quiet_without: tuple[str, ...] = ()
     on_create: tuple[str, ...] = ()
     on_change: tuple[str, ...] = ()
     on_delete: tuple[str, ...] = ()
@@ -82,7 +82,9 @@ class Machine:
 
     def is_quiet(self, resource: Json) -> bool:
         """Whether a new resource needs no more than that its state may begin."""
-        if self.on_create and (not self.quiet_without or self.quiet_without in resource):
+        if self.on_create and (
+            not self.quiet_without or any(name in resource for name in self.quiet_without)
+        ):
             return False
         return self.is_free or (
             "" not in self.initial and (resource.get(self.element) in (None, *self.states))
@@ -131,7 +133,7 @@ def load_machine(path: Path) -> Machine:
         initial={str(kind): frozenset(_list(row)) for kind, row in (tree.get("initial") or {}).items()},
         needs_match=bool(tree.get("needs_match")),
         is_free=bool(tree.get("is_free")),
-        quiet_without=str(tree.get("quiet_without", "")),
+        quiet_without=tuple(str(tree.get("quiet_without", "")).split()),
         on_create=tuple(tree.get("on_create", ())),
         on_change=tuple(tree.get("on_change", ())),
         on_delete=tuple(tree.get("on_delete", ())),

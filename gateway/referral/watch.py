@@ -1,0 +1,136 @@
+"""What follows a stop notice (停诊) and a visit at home: appointments are cancelled, the follow-up is completed.
+
+It follows what was written, whichever way it came (IST-YY6, REST). Each step is a commit of its own, and looking twice
+changes nothing, so a stop in between loses nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from gateway.care.plan import HOME, WAY, code_of, status_of
+from gateway.care.record import find
+from gateway.store.follower import Follower
+from gateway.store.protocol import Commit, Put, Store
+from gateway.workflow.actor import GATEWAY, acting_as
+from gateway.workflow.draft import reference_of
+from terminology.fhirjson import Json, decode_resource
+from terminology.issues import FhirError, VersionConflict
+
+log = logging.getLogger("gateway.referral")
+
+LOOK_SECONDS = 1.0
+MOST_SLOTS = 1_000
+ATTEMPTS = 5
+WAITING = ("proposed", "pending", "booked", "waitlist")
+
+
+class ReferralWatch:
+    """A Port. `seconds`: between two looks."""
+
+    def __init__(
+        self, store: Store, file: Path, *, clock: Callable[[], datetime], seconds: float = LOOK_SECONDS
+    ) -> None:
+        self.store, self.clock, self.seconds = store, clock, seconds
+        self.follower = Follower(store, file)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def look(self) -> None:
+        with acting_as(GATEWAY):
+            for version in await self.follower.changed(("Schedule", "Encounter")):
+                resource = decode_resource(version.body or b"{}")
+                await self._follow(resource)
+            self.follower.remember()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except FhirError as error:
+                log.warning("the watch for referrals waits: %s", error)
+            except Exception:
+                # The outermost edge of a background part: one odd record must not end the watch.
+                log.exception("the watch for referrals stumbled")
+            await asyncio.sleep(self.seconds)
+
+    async def _follow(self, resource: Json) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                if resource["resourceType"] == "Schedule":
+                    await self._stopped(resource)
+                else:
+                    await self._visited(resource)
+                return
+            except VersionConflict:
+                # Somebody wrote it meanwhile: what he wrote counts.
+                continue
+            except FhirError as error:
+                place = f"{resource['resourceType']}/{resource['id']}"
+                log.error("referral not followed: %s", error, extra={"resource": place})
+                return
+
+    async def _stopped(self, schedule: Json) -> None:
+        """Cancel what is booked from now on in a Schedule that is not active."""
+        if schedule.get("active") is not False:
+            return
+        now = self.clock().isoformat(timespec="seconds")
+        params = [("schedule", f"Schedule/{schedule['id']}"), ("start", f"ge{now}"), ("status", "busy")]
+        reason = str(schedule.get("comment") or "停诊 the session does not take place")
+        for slot in await find(self.store, "Slot", params, most=MOST_SLOTS):
+            held = [("slot", f"Slot/{slot['id']}"), ("status", ",".join(WAITING))]
+            for found in await find(self.store, "Appointment", held, most=10):
+                cancelled = {
+                    **found,
+                    "status": "cancelled",
+                    "cancelationReason": {
+                        "coding": [
+                            {
+                                "system": "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason",
+                                "code": "prov",
+                            }
+                        ],
+                        "text": reason,
+                    },
+                }
+                await self.store.commit(Commit([Put(cancelled, expected=int(found["meta"]["versionId"]))]))
+
+    async def _visited(self, encounter: Json) -> None:
+        """A visit that belongs to a down-referral and ended is the follow-up that was due."""
+        if encounter.get("status") != "finished":
+            return
+        for row in encounter.get("basedOn") or ():
+            reference = reference_of(row)
+            if not reference.startswith("ServiceRequest/"):
+                continue
+            id = f"referral-{reference.partition('/')[2]}"[:64]
+            version = await self.store.read("CarePlan", id)
+            if version is None or version.body is None:
+                continue
+            plan, number = decode_resource(version.body), version.version
+            for step, changed in enumerate(_done(plan, f"Encounter/{encounter['id']}")):
+                await self.store.commit(Commit([Put(changed, expected=number + step)]))
+
+
+def _done(plan: Json, evidence: str) -> list[Json]:
+    """Return the plan state by state until its visit at home, and with it the plan, is completed; [] when it is already."""
+    rows = list(plan.get("activity") or ())
+    at = next((n for n, row in enumerate(rows) if code_of(row) == HOME and status_of(row) in WAY[:-1]), None)
+    if at is None or plan.get("status") != "active":
+        return []
+    found = []
+    for status in WAY[WAY.index(status_of(rows[at])) + 1 :]:
+        changed = {**rows[at], "detail": {**rows[at]["detail"], "status": status}}
+        if status == WAY[-1]:
+            changed["outcomeReference"] = [{"reference": evidence}]
+        found.append({**plan, "activity": [*rows[:at], changed, *rows[at + 1 :]]})
+    return [*found, {**found[-1], "status": "completed"}]
