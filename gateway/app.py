@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -184,11 +183,11 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     started = time.time()
     metrics = Metrics()
     stored = await open_store(settings)
-    catalogues = CatalogueLibrary(snapshot_folder(settings), today=lambda: datetime.now(settings.zone).date())
+    catalogues = CatalogueLibrary(snapshot_folder(settings), today=lambda: settings.now().date())
     # What is posted takes effect with its commit; published catalogues answer after it, FHIR's own last.
     library = TerminologyLibrary(stored, catalogues, is_noticed=True)
     # What workflows add to a commit goes out with it, so the way out looks from beneath them.
-    outgoing = WatchedStore(stored, now=lambda: datetime.now(settings.zone))
+    outgoing = WatchedStore(stored, now=settings.now)
     guarded, desk = _workflow(settings, outgoing, library)
     watched = RecognitionStore(NoticingStore(guarded, library.notice))
     journal = Journal(
@@ -254,7 +253,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     )
     fhir = Rest(context, base=settings.base_url or None, gate=gate)
     office = Office(settings)
-    calendar = Calendar(office, store, now=lambda: datetime.now(settings.zone))
+    calendar = Calendar(office, store, now=settings.now)
     published = PublishedMaps(store, getattr(maps, "translator", None))
     if office.has_workbench:
         published.take(await office.run(lambda: office.desk.projects.newest_publications()))
@@ -266,7 +265,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
         "deliveries": Later(lambda: _delivery_routes(post)),
         "conformance": ConformanceApi(
             settings.data,
-            clock=lambda: datetime.now(settings.zone),
+            clock=settings.now,
             members=lambda: _members(settings, store, journal),
         ),
         "catalogues": Later(lambda: _catalogue_routes(office, store, calendar)),
@@ -359,7 +358,7 @@ def _ports(
 def _deadlines(settings: Settings, store: Store, metrics: Metrics) -> Port:
     from gateway.workflow.deadlines import Deadlines
 
-    return Deadlines(store, clock=lambda: datetime.now(settings.zone), metrics=metrics)
+    return Deadlines(store, clock=settings.now, metrics=metrics)
 
 
 def _referrals(settings: Settings, store: Store) -> Port:
@@ -375,7 +374,7 @@ def _critical_values(settings: Settings, store: Store, desk: "Desk") -> Port:
         store,
         settings.data / "critical-values.json",
         packs=desk.packs,
-        clock=lambda: datetime.now(settings.zone),
+        clock=settings.now,
     )
 
 
@@ -387,7 +386,7 @@ def _chronic_care(settings: Settings, store: Store) -> Port:
         store,
         load_diseases(settings.care_packs),
         settings.data / "chronic-care.json",
-        clock=lambda: datetime.now(settings.zone),
+        clock=settings.now,
     )
 
 
@@ -396,7 +395,7 @@ def _astm_port(settings: Settings, intake: Intake, store: Store, metrics: Metric
     from gateway.questions.astm import answer_to
 
     async def take(text: bytes, *, peer: str) -> Taken:
-        asked = await answer_to(text, store, clock=lambda: datetime.now(settings.zone))
+        asked = await answer_to(text, store, clock=settings.now)
         if asked is not None:
             return Taken(True, asked)
         try:
@@ -428,19 +427,20 @@ def _workflow(settings: Settings, stored: Store, library: TerminologyLibrary) ->
     from gateway.workflow.sender import Senders
     from gateway.workflow.signer import LocalSigner
 
-    def clock() -> datetime:
-        return datetime.now(settings.zone)
-
     guarded = GuardedStore(
-        stored, PackShelf(settings.workflow_packs), clock=clock, new_id=rest.new_id, terminology=library
+        stored,
+        PackShelf(settings.workflow_packs),
+        clock=settings.now,
+        new_id=rest.new_id,
+        terminology=library,
     )
     headers = ActorHeaders(
         settings.actor_organization_header.lower(),
         settings.actor_roles_header.lower(),
         settings.actor_practitioner_header.lower(),
     )
-    senders = Senders(guarded, clock=clock, new_id=rest.new_id)
-    return guarded, Desk(guarded, headers, clock, senders, LocalSigner(settings.data / "keys"))
+    senders = Senders(guarded, clock=settings.now, new_id=rest.new_id)
+    return guarded, Desk(guarded, headers, settings.now, senders, LocalSigner(settings.data / "keys"))
 
 
 def _questions(settings: Settings, store: Store, maps: Maps, gate: Gate | None) -> Ask:
@@ -454,7 +454,7 @@ def _questions(settings: Settings, store: Store, maps: Maps, gate: Gate | None) 
         return await Questions(
             store,
             maps,  # type: ignore[arg-type]  # the active maps, or none that tests send
-            clock=lambda: datetime.now(settings.zone),
+            clock=settings.now,
             fallback_charset=settings.fallback_charset or None,
             gate=gate,
         ).answer(raw)
@@ -477,7 +477,7 @@ def build_kinds(
     """Return the kinds of messages by the name of `POST /messages/{kind}`; `store` and `remind` answer the queries of platforms."""
     hl7v2 = Hl7v2(
         maps,
-        clock=lambda: datetime.now(settings.zone),
+        clock=settings.now,
         fallback_charset=settings.fallback_charset or None,
         gate=gate,
     )
@@ -527,7 +527,7 @@ def build_gate(settings: Settings) -> Gate | None:
     if not settings.gate:
         return None
     folder = settings.data / "certificates"
-    return Gate(folder, clock=lambda: datetime.now(settings.zone), header=settings.gate_member_header)
+    return Gate(folder, clock=settings.now, header=settings.gate_member_header)
 
 
 def active_maps(settings: Settings) -> Maps:
@@ -546,7 +546,7 @@ def active_maps(settings: Settings) -> Maps:
 
 async def open_store(settings: Settings) -> Store:
     """Return the store that the settings name."""
-    zone = datetime.now(settings.zone).utcoffset()
+    zone = settings.now().utcoffset()
     base = settings.base_url.rstrip("/")
     options = Options(
         offset_minutes=int(zone.total_seconds() // 60) if zone is not None else 480,
@@ -619,9 +619,7 @@ def _members(settings: Settings, store: Store, journal: Journal) -> "MemberRoute
     from gateway.members.nightly import Nightly
     from gateway.members.routes import MemberRoutes
 
-    nightly = Nightly(
-        settings.data, store, journal, clock=lambda: datetime.now(settings.zone), least=settings.quality_least
-    )
+    nightly = Nightly(settings.data, store, journal, clock=settings.now, least=settings.quality_least)
     return MemberRoutes(nightly)
 
 

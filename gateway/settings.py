@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -351,6 +352,10 @@ class Settings:
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    def now(self) -> datetime:
+        """Return the current time with the offset of the settings' zone: the clock that parts are given."""
+        return datetime.now(self.zone)
 
 
 def load_settings(environment: Mapping[str, str], *, file: Path | None = None, **chosen: Any) -> Settings:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -42,7 +42,7 @@ def open_catalogues(settings: Settings) -> "Catalogues":
 
     folder = settings.data / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    return Catalogues(folder / CATALOGUES, now=lambda: datetime.now(settings.zone))
+    return Catalogues(folder / CATALOGUES, now=settings.now)
 
 
 def open_desk(settings: Settings, catalogues: "Catalogues | None" = None) -> "Desk":
@@ -51,8 +51,8 @@ def open_desk(settings: Settings, catalogues: "Catalogues | None" = None) -> "De
     from gateway.workbench.projects import Projects
 
     catalogues = catalogues or open_catalogues(settings)
-    projects = Projects(settings.data / FOLDER / WORKBENCH, now=lambda: datetime.now(settings.zone))
-    return Desk(catalogues, projects, now=lambda: datetime.now(settings.zone))
+    projects = Projects(settings.data / FOLDER / WORKBENCH, now=settings.now)
+    return Desk(catalogues, projects, now=settings.now)
 
 
 class Office:
@@ -88,7 +88,7 @@ class Office:
         return (self.settings.data / FOLDER / WORKBENCH).is_file()
 
     def today(self) -> date:
-        return datetime.now(self.settings.zone).date()
+        return self.settings.now().date()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do `work` on the thread of the databases."""

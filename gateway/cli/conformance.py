@@ -248,9 +248,9 @@ def _register(document: Json, given: Json, by: str, out: Path | None, settings: 
     from gateway.members.registry import Registry
     from gateway.members.routes import role_verdicts
 
-    registry = Registry(settings.data / "certificates", clock=lambda: datetime.now(settings.zone))
+    registry = Registry(settings.data / "certificates", clock=settings.now)
     run_of = from_document(document)
-    rows = role_verdicts(given, run_of.results, datetime.now(settings.zone).date())
+    rows = role_verdicts(given, run_of.results, settings.now().date())
     made = registry.issue(given, rows, run=run_of.id, suite_hash=run_of.suite_hash, by=by)
     jws = (settings.data / "certificates" / f"{made.member}.jws").read_text("utf-8")
     if out is not None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
@@ -40,7 +39,7 @@ def status(
 ) -> None:
     """List the certificates, show one with its history, or move one to another state."""
     settings = load_settings(os.environ, file=config, data=data)
-    registry, today = _registry(settings), datetime.now(settings.zone).date()
+    registry, today = _registry(settings), settings.now().date()
     if enter is not None:
         if not by:
             raise InvalidInput("HT-CT-50", name="--by", detail="required")
@@ -208,7 +207,7 @@ async def _here(settings: Settings, member: str | None, days: int) -> Json:
 
 
 def _registry(settings: Settings) -> Registry:
-    return Registry(settings.data / "certificates", clock=lambda: datetime.now(settings.zone))
+    return Registry(settings.data / "certificates", clock=settings.now)
 
 
 def _print(document: Json, rows: list[Json], as_json: bool, columns: tuple[str, ...]) -> None:

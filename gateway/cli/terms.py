@@ -517,6 +517,5 @@ def _day(text: str | None) -> date | None:
 
 
 def _today(settings: Settings) -> date:
-    from datetime import datetime
 
-    return datetime.now(settings.zone).date()
+    return settings.now().date()
