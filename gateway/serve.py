@@ -9,8 +9,9 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from gateway.app import Gateway, build, port_taken
+from gateway.app import Gateway, build
 from gateway.catalogues.place import has_snapshots
+from gateway.channels.port import port_taken
 from gateway.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.channels.astm_link import Ended, Event, Heard, Link, Say, Whole
+from gateway.channels.port import port_taken
 from gateway.metrics import Metrics
 from mappings.astm.frames import ACK, ENQ, EOT, NAK, to_frames
-from terminology.issues import Unavailable
 
 log = logging.getLogger("gateway.channels.astm")
 
@@ -55,10 +55,7 @@ class AstmPort:
         try:
             self._server = await asyncio.start_server(self._accept, self.host, self.port, limit=CHUNK)
         except OSError as error:
-            detail = error.strerror or str(error)
-            raise Unavailable(
-                "HT-CLI-13", host=self.host, port=self.port, detail=detail, option="astm-port"
-            ) from None
+            raise port_taken(self.host, self.port, error, option="astm-port") from None
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:

@@ -191,7 +191,7 @@ def list_presets(
 
 async def _here(settings: Settings, member: str | None, days: int) -> Json:
     """Measure over the data folder while no gateway runs."""
-    from gateway.app import open_store
+    from gateway.assembly.store import open_store
     from gateway.journal import Journal
     from gateway.members.sample import quality_of
 

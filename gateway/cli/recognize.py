@@ -125,7 +125,7 @@ def _parameters(
 async def _here(settings: Settings, patient: str, parameters: Json, packs: Path | None) -> Json:
     """Judge over the store of the data folder while no gateway runs (or with packs that are being tried)."""
     from conformance.recognition import load_packs
-    from gateway.app import open_store
+    from gateway.assembly.store import open_store
     from gateway.operations.recognize import answer
     from gateway.operations.registry import ROWS, Operations
     from gateway.rest.context import Context

@@ -43,7 +43,7 @@ class Admission:
 
 
 class Kind(Protocol):
-    """One row of the table of kinds in `gateway/app.py`; the name is the one in `POST /messages/{kind}`."""
+    """One row of `build_kinds` (gateway/assembly/messages.py); the name is the one in `POST /messages/{kind}`."""
 
     name: str
     media_type: str

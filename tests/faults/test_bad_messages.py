@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import Gateway, active_maps
+from gateway.app import Gateway
+from gateway.assembly.messages import active_maps
 from gateway.journal import Filter
 from gateway.settings import Settings
 from terminology.fhirjson import decode_resource

@@ -12,7 +12,8 @@ from xml.sax.saxutils import escape
 import httpx
 import pytest
 
-from gateway.app import Gateway, active_maps
+from gateway.app import Gateway
+from gateway.assembly.messages import active_maps
 from gateway.settings import Settings
 from tests.gateway.running import run, running
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Gateway, active_maps
+from gateway.app import Gateway
+from gateway.assembly.messages import active_maps
 from gateway.ingest.provenance import provenance_id
 from gateway.settings import Settings
 from gateway.store.protocol import Version

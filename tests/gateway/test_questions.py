@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Gateway, active_maps
+from gateway.app import Gateway
+from gateway.assembly.messages import active_maps
 from gateway.settings import Settings
 from gateway.store.protocol import Commit, Put
 from mappings.hl7v2 import parse

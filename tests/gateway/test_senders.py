@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import active_maps
+from gateway.assembly.messages import active_maps
 from gateway.senders import load_senders
 from gateway.settings import Settings
 from mappings.language.converters import Sender

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.app import Gateway, active_maps
+from gateway.app import Gateway
+from gateway.assembly.messages import active_maps
 from gateway.settings import Settings
 from gateway.store.protocol import Commit, OutboxRow
 from terminology.fhirjson import Json
