@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.assembly.doors import build_astm_port, build_mllp
@@ -62,7 +63,7 @@ log = logging.getLogger("gateway.app")
 DRAIN_SECONDS = 10.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Gateway:
     """Everything that runs. `start` makes it receive and process, `close` lets it finish."""
 
@@ -73,33 +74,30 @@ class Gateway:
     metrics: Metrics
     mllp: Mllp | None
     asgi: Front
-    lock: DataLock | None
+    lock: DataLock
     maps: Maps
     office: Office
-    started: float
     recognition: RecognitionStore
     imaging: Imaging
     calendar: Calendar
     post: Post
-    ports: Sequence[Port] = ()
-    polling: "Polling | None" = None
-    late: LateOrders | None = None
+    ports: Sequence[Port]
+    polling: "Polling"
+    late: LateOrders
     mllp_port: int | None = None
     dicom_port: int | None = None
-    upkeep: "asyncio.Task[None] | None" = None
-    nights: "asyncio.Task[None] | None" = None
-    days: "asyncio.Task[None] | None" = None
+    tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
 
     async def start(self) -> None:
         """Process what an earlier run left, and listen for MLLP; raises Unavailable when the port is taken."""
         # Maps are read, compiled and tested beside the opening of the doors.
         ready = asyncio.ensure_future(asyncio.to_thread(self.maps.events))
         self.intake.start(ready)
-        self.upkeep = asyncio.create_task(upkeep(self.store))
-        self.days = asyncio.create_task(self.calendar.keep())
+        self._keep_running(upkeep(self.store))
+        self._keep_running(self.calendar.keep())
         if self.settings.conformance_nightly:
             nightly = member_routes(self.settings, self.store, self.journal).nightly
-            self.nights = asyncio.create_task(nightly.keep_watch(self.settings.conformance_nightly))
+            self._keep_running(nightly.keep_watch(self.settings.conformance_nightly))
         try:
             self.dicom_port = await self.imaging.start()
         except OSError as error:
@@ -125,49 +123,60 @@ class Gateway:
             raise port_taken(settings.host, settings.mllp_port, error, option="mllp-port") from None
 
     async def close(self) -> None:
-        for port in self.ports:
-            await port.stop()
-        if self.mllp is not None:
-            await self.mllp.stop(seconds=DRAIN_SECONDS)
-        await self.imaging.close()
-        if self.late is not None:
-            await self.late.close()
-        await self.intake.close()
-        await self.recognition.stop()
-        for task in (self.upkeep, self.days, self.nights):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-        await self.post.close()
-        await self.office.close()
-        await self.store.close()
-        self.journal.close()
-        if self.lock is not None:
-            self.lock.close()
+        """Close the doors first and the lock last; an error of one part is raised when all others are closed."""
+        async with AsyncExitStack() as parts:
+            # Last in, first out: what must outlive the others comes first.
+            parts.callback(self.lock.close)
+            parts.callback(self.journal.close)
+            parts.push_async_callback(self.store.close)
+            parts.push_async_callback(self.office.close)
+            parts.push_async_callback(self.post.close)
+            parts.push_async_callback(self._end_tasks)
+            parts.push_async_callback(self.recognition.stop)
+            parts.push_async_callback(self.intake.close)
+            parts.push_async_callback(self.late.close)
+            parts.push_async_callback(self.imaging.close)
+            if self.mllp is not None:
+                parts.push_async_callback(self.mllp.stop, seconds=DRAIN_SECONDS)
+            for port in reversed(self.ports):
+                parts.push_async_callback(port.stop)
+
+    def _keep_running(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.create_task(work))
+
+    async def _end_tasks(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
 
 
-async def build(settings: Settings, *, with_mllp: bool = True, maps: Maps | None = None) -> Gateway:
+async def build(settings: Settings, *, is_serving: bool = True, maps: Maps | None = None) -> Gateway:
     """Return a gateway over the data folder of `settings`; raises BusinessRule when another process holds it.
 
-    `maps` stands in for the active maps of the settings.
+    `maps` stands in for the active maps of the settings. `is_serving` False: nothing listens or watches, as a command
+    needs it that brings its own messages.
     """
-    lock = DataLock(settings.data)
-    try:
-        return await _build(settings, lock, maps or active_maps(settings), with_mllp=with_mllp)
-    except BaseException:
-        lock.close()
-        raise
+    async with AsyncExitStack() as opened:
+        gateway = await _build(settings, maps or active_maps(settings), opened, is_serving=is_serving)
+        # What was opened is the gateway's to close from now on.
+        opened.pop_all()
+    return gateway
 
 
-async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: bool) -> Gateway:
+async def _build(settings: Settings, maps: Maps, opened: AsyncExitStack, *, is_serving: bool) -> Gateway:
     started = time.time()
     metrics = Metrics()
+    lock = DataLock(settings.data)
+    opened.callback(lock.close)
     stored = await open_store(settings)
+    opened.push_async_callback(stored.close)
     journal = Journal(
         settings.data,
         control_id_reuse_hours=settings.control_id_reuse_hours,
         min_free_mib=settings.min_free_mib,
     )
+    opened.callback(journal.close)
     late = LateOrders(journal)
     path = build_write_path(settings, stored, late)
     store = path.store
@@ -181,10 +190,11 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     ingest = build_ingest(settings, path, journal, late, maps=maps, gate=gate, metrics=metrics, remind=remind)
     intake, imaging = ingest.intake, ingest.imaging
     mllp = (
-        build_mllp(settings, intake, ingest.kinds["hl7v2"], metrics) if with_mllp and settings.mllp else None
+        build_mllp(settings, intake, ingest.kinds["hl7v2"], metrics) if is_serving and settings.mllp else None
     )
     add_gauges(metrics, ingest, journal, mllp)
     post = build_post(settings, path, maps, metrics)
+    opened.callback(post.ledger.close)
     context = rest.Context(
         store=store,
         operations=Operations(ROWS),
@@ -199,6 +209,7 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     )
     fhir = Rest(context, base=settings.base_url or None, gate=gate)
     office = Office(settings)
+    opened.push_async_callback(office.close)
     calendar = Calendar(office, store, now=settings.now)
     published = PublishedMaps(store, getattr(maps, "translator", None))
     if office.has_workbench:
@@ -227,13 +238,24 @@ async def _build(settings: Settings, lock: DataLock, maps: Maps, *, with_mllp: b
     if settings.recognition_reminders:
         path.recognition.start(context)
     return Gateway(
-        settings, store, journal, intake, metrics, mllp, front, lock, maps, office, started, path.recognition, imaging,
+        settings=settings,
+        store=store,
+        journal=journal,
+        intake=intake,
+        metrics=metrics,
+        mllp=mllp,
+        asgi=front,
+        lock=lock,
+        maps=maps,
+        office=office,
+        recognition=path.recognition,
+        imaging=imaging,
         calendar=calendar,
-        ports=(*_ports(settings, intake, path, metrics), polling) if with_mllp else (),
+        post=post,
+        ports=(*_ports(settings, intake, path, metrics), polling) if is_serving else (),
         polling=polling,
         late=late,
-        post=post,
-    )  # fmt: skip
+    )
 
 
 def _packs(settings: Settings) -> "PackLibrary | None":

@@ -39,7 +39,7 @@ async def _here(
 
     from gateway.app import build
 
-    gateway = await build(settings, with_mllp=False)
+    gateway = await build(settings, is_serving=False)
     try:
         transport = httpx.ASGITransport(app=gateway.asgi)
         sent = {

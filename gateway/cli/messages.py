@@ -258,7 +258,7 @@ def _replay_numbers(settings: Settings, numbers: list[int]) -> list[Json]:
 async def _replay_here(settings: Settings, numbers: list[int]) -> list[Json]:
     from gateway.app import build
 
-    gateway = await build(settings, with_mllp=False)
+    gateway = await build(settings, is_serving=False)
     try:
         gateway.intake.start()
         await gateway.intake.replay(numbers)

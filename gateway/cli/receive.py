@@ -68,7 +68,7 @@ def _send(url: str, kind: str, raw: bytes) -> list[Json]:
 async def _here(settings: Settings, kind: str, contents: list[tuple[str, bytes]]) -> list[tuple[str, Json]]:
     from gateway.app import build
 
-    gateway = await build(settings, with_mllp=False)
+    gateway = await build(settings, is_serving=False)
     found: list[tuple[str, Json]] = []
     kept: list[tuple[int, int]] = []
     try:

@@ -107,10 +107,9 @@ def _through(url: str, name: str) -> list[Json]:
 async def _here(settings: Settings, name: str) -> list[Json]:
     from gateway.app import build
 
-    gateway = await build(settings, with_mllp=False)
+    gateway = await build(settings, is_serving=False)
     try:
         gateway.intake.start()
-        assert gateway.polling is not None, "the settings name a file of sources"
         names = [name] if name else list(gateway.polling.sources)
         found = [{"name": one, **await gateway.polling.look(one)} for one in names]
         # A file counts as whole when it did not change for a while: the first look only remembers it.

@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.app import build
+from gateway.lock import holder
 from gateway.serve import serve
 from gateway.settings import Settings
-from terminology.issues import Unavailable
+from terminology.issues import InvalidInput, Unavailable
 from tests.gateway.running import Sender, hl7, msa, run
 from tests.gateway.test_mllp import make_certificates
 
@@ -90,3 +92,36 @@ def test_a_taken_port_says_what_to_do(tmp_path: Path, option: str) -> None:
         assert f"--{option.replace('_', '-')}" in issue.fix("en")
 
     run(body())
+
+
+class TestClose:
+    def test_one_part_that_fails_keeps_nothing_else_open(self, tmp_path: Path) -> None:
+        class Stubborn:
+            async def start(self) -> None: ...
+
+            async def stop(self) -> None:
+                raise OSError("the line is gone")
+
+        async def body() -> None:
+            settings = Settings(data=tmp_path, store="memory", mllp=False)
+            gateway = await build(settings)
+            await gateway.start()
+            gateway.ports = (*gateway.ports, Stubborn())
+            with pytest.raises(OSError, match="the line is gone"):
+                await gateway.close()
+            assert holder(tmp_path) is None
+            await (await build(settings)).close()
+
+        run(body())
+
+    def test_what_a_failed_build_opened_is_closed(self, tmp_path: Path) -> None:
+        sources = tmp_path / "sources.yaml"
+        sources.write_text("sources: 3\n")
+
+        async def body() -> None:
+            with pytest.raises(InvalidInput):
+                await build(Settings(data=tmp_path, mllp=False, sources=sources))
+            assert holder(tmp_path) is None
+            await (await build(Settings(data=tmp_path, mllp=False))).close()
+
+        run(body())
