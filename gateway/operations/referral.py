@@ -46,6 +46,7 @@ async def redirect(request: Request, context: Context) -> Response:
         task = decoded(await of_request(request, context))
         _check(task)
         draft = _draft(context)
+        await _check_holder(task, draft)
         order = await draft.read(reference_of(task.get("focus"))) or {}
         receiver = await organization_of(draft, reference_of(given)) or ""
         if not receiver or await draft.read(receiver) is None:
@@ -98,6 +99,16 @@ def _check(task: Json) -> None:
     if int(_passed(task)) >= REDIRECTS:
         values = {"reference": reference, "most": str(REDIRECTS)}
         raise BusinessRule([Issue("HT-REF-12", values, expression="Task.input")])
+
+
+async def _check_holder(task: Json, draft: Draft) -> None:
+    """Only the organisation that a referral is with passes it on, or the information centre."""
+    actor = acting()
+    owner = await organization_of(draft, reference_of(task.get("owner")))
+    if actor.organization is None or "ops" in actor.roles or owner in (None, actor.organization):
+        return
+    values = {"reference": f"Task/{task['id']}", "owner": str(owner)}
+    raise BusinessRule([Issue("HT-REF-14", values, expression="Task.owner")])
 
 
 def _passed(task: Json) -> int:

@@ -21,6 +21,7 @@ from gateway.referral.order import (
     sender_of,
 )
 from gateway.referral.relation import directions, is_paired, level_of
+from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import Draft, Move, codes_of, reference_of
 from gateway.workflow.order import ORDERS
 from terminology.fhirjson import Json
@@ -91,7 +92,7 @@ async def _diseases(move: Move, order: Json, rules: Mapping[str, Any]) -> list[I
     codings, way = codings_of(concepts), direction_of(order)
     issues: list[Issue] = []
     for row in rules["lists"]:
-        if row["level"] == "off" or row.get("direction", way) != way:
+        if row["level"] == "off" or (way and row.get("direction", way) != way):
             continue
         hit = await on_list(row["value_set"], codings, move.draft.terminology)
         if hit is None:
@@ -131,7 +132,7 @@ async def _detected(move: Move, order: Json, row: Mapping[str, Any], hit: Json) 
     now = move.draft.now.isoformat(timespec="seconds")
     found: Json = {
         "resourceType": "DetectedIssue",
-        "id": f"{row['issue']}-{order['id']}"[:64],
+        "id": task_id(row["issue"], order["id"]),
         "status": "final",
         "code": {"coding": [{"system": f"{C}detected-issue", "code": row["issue"], "display": row["zh"]}]},
         "severity": "moderate" if row["level"] == "override" else "low",

@@ -6,7 +6,7 @@ The phases are those of IHE 360X and BSeR: scheduled, no-show, arrived, admitted
 from datetime import timedelta
 
 from gateway.referral.order import C, direction_of, is_referral, sender_of
-from gateway.workflow.coordination import TASK_INPUT, coding, is_coordination, organization_of
+from gateway.workflow.coordination import TASK_INPUT, coding, is_coordination, organization_of, task_id
 from gateway.workflow.draft import Draft, Move, reference_of
 from gateway.workflow.guarded import StepFirst
 from gateway.workflow.phases import is_later, phase, phase_of
@@ -52,7 +52,10 @@ async def appointment(move: Move) -> None:
         elif move.now == "noshow":
             await _show(move.draft, task, "no-show")
         elif move.now == "cancelled" and phase_of(task) == "scheduled":
-            await _show(move.draft, task, "accepted")
+            order = await move.draft.read(reference) or {}
+            await _show(
+                move.draft, task, "home-follow-up-due" if direction_of(order) == "down" else "accepted"
+            )
         elif move.now == "arrived":
             await _begin(move.draft, task, "arrived")
 
@@ -115,7 +118,7 @@ async def follow_up(move: Move) -> None:
     visit = {"coding": [{"system": f"{C}care-activity", "code": "home-follow-up", "display": "下转后随访"}]}
     plan: Json = {
         "resourceType": "CarePlan",
-        "id": f"referral-{order['id']}"[:64],
+        "id": task_id("referral", order["id"]),
         "status": "active",
         "intent": "plan",
         "category": [

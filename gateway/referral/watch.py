@@ -15,6 +15,7 @@ from gateway.care.record import find
 from gateway.store.follower import Follower
 from gateway.store.protocol import Commit, Put, Store
 from gateway.workflow.actor import GATEWAY, acting_as
+from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import reference_of
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import FhirError, VersionConflict
@@ -112,7 +113,7 @@ class ReferralWatch:
             reference = reference_of(row)
             if not reference.startswith("ServiceRequest/"):
                 continue
-            id = f"referral-{reference.partition('/')[2]}"[:64]
+            id = task_id("referral", reference.partition("/")[2])
             version = await self.store.read("CarePlan", id)
             if version is None or version.body is None:
                 continue

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.app import Gateway
+from gateway.app import Gateway, active_maps
 from gateway.referral.diseases import on_list
 from gateway.referral.relation import directions, level_of, relation_table
+from gateway.settings import Settings
 from gateway.store.memory import MemoryStore
 from gateway.workflow.packs import PackShelf
 from terminology.fhirjson import Json
@@ -118,8 +119,8 @@ class County:
 
 
 @asynccontextmanager
-async def county(folder: Path) -> AsyncIterator[County]:
-    async with running(folder / "data", critical_values=False, chronic_care=False) as gateway:
+async def county(folder: Path, **chosen: Any) -> AsyncIterator[County]:
+    async with running(folder / "data", critical_values=False, chronic_care=False, **chosen) as gateway:
         transport = httpx.ASGITransport(app=gateway.asgi)  # type: ignore[arg-type]  # an ASGI application of plain dicts
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway/fhir") as http:
             client = County(gateway, http)
@@ -203,6 +204,10 @@ class TestCreation:
                 assert issue["implicated"] == [{"reference": "ServiceRequest/r"}]
                 assert issue["mitigation"][0]["action"]["coding"][0]["code"] == "complication"
                 await client.put(referral("r2", icd="J00.x00", **override("other", "家属在县城")))
+                long = "r" * 64
+                await client.put(referral(long, icd="J00.x00", **override("complication")))
+                found = await client.get(f"DetectedIssue?implicated=ServiceRequest/{long}")
+                assert len(found["entry"]) == 2
 
         run(refer())
 
@@ -496,6 +501,12 @@ class TestWay:
                     headers={"x-hutong-organization": "county", "x-hutong-roles": "acq"},
                 )
                 assert (answer.status_code, codes_of(answer.json())) == (409, ["HT-WF-44"])
+                stranger = {"x-hutong-organization": "second", "x-hutong-roles": "ref"}
+                answer = await client.http.post("/Task/order-r/$redirect", json=body, headers=stranger)
+                assert (answer.status_code, codes_of(answer.json())) == (409, ["HT-REF-14"])
+                holder = {"x-hutong-organization": "county", "x-hutong-roles": "ref"}
+                answer = await client.http.post("/Task/order-r/$redirect", json=body, headers=holder)
+                assert answer.status_code == 201
                 lab = {
                     "resourceType": "Task",
                     "id": "t",
@@ -526,3 +537,53 @@ class TestWay:
                 assert len(rows) == found["parameter"][0]["valueInteger"] == 6
 
         run(ask())
+
+
+def ref(event: str, id: str, rf1: str) -> bytes:
+    lines = (
+        f"MSH|^~\\&|HIS|W1|GW|XYLYGT|20260315083012||{event}|{id}|P|2.4||||||UNICODE UTF-8",
+        rf1,
+        "PRD|RP|李^建国|||13800000000||D01|||城关镇卫生院",
+        "PRD|RT|王^主任|||||D02|||county",
+        "PID|1||P0009^^^H1^MR||李^四||19850101|M",
+    )
+    return ("\r".join(lines) + "\r").encode()
+
+
+def test_a_referral_by_message_is_kept_and_what_it_lacks_is_noted(tmp_path: Path) -> None:
+    """REF^I12 (workflows §1.7): what another system decided is not thrown away"""
+
+    async def receive() -> None:
+        maps = active_maps(Settings(data=tmp_path / "maps"))
+        async with county(tmp_path, maps=maps) as client:
+
+            async def send(raw: bytes) -> Json:
+                answer = await client.http.post("http://gateway/messages/hl7v2?wait=stored", content=raw)
+                number = answer.headers["location"].rpartition("/")[2]
+                told: Json = (await client.http.get(f"http://gateway/messages/{number}")).json()
+                return told
+
+            await client.put(
+                {"resourceType": "HealthcareService", "id": "h", "active": True, "providedBy": {"reference": COUNTY},
+                 "category": [{"coding": [{"system": f"{C}order-category", "code": "referral"}]}]}
+            )  # fmt: skip
+            told = await send(
+                ref("REF^I12", "T1", "RF1|P|S|MED||O|ZZ0001^W1|20260315|20260322||J00.x00^感冒^I10")
+            )
+            assert told["state"] == "stored", told
+            (entry,) = (await client.get("ServiceRequest"))["entry"]
+            order = entry["resource"]
+            for code in ("HT-REF-01", "HT-REF-06"):
+                assert code in order["note"][-1]["text"]
+            (entry,) = (await client.get(f"Task?focus=ServiceRequest/{order['id']}"))["entry"]
+            assert phase_of(entry["resource"]) == ("requested", "created")
+            assert entry["resource"]["priority"] == "stat"
+            # The sender takes it back.
+            told = await send(
+                ref("REF^I14", "T2", "RF1|R|S|MED||O|ZZ0001^W1|20260315|20260322||J00.x00^感冒^I10")
+            )
+            assert told["state"] == "stored", told
+            (entry,) = (await client.get(f"Task?focus=ServiceRequest/{order['id']}"))["entry"]
+            assert entry["resource"]["status"] == "cancelled"
+
+    run(receive())

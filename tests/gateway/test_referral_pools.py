@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from gateway.referral.watch import ReferralWatch
 from gateway.workflow.coordination import task_id
 from terminology.fhirjson import Json
@@ -48,9 +50,10 @@ async def appointments(client: County) -> list[Json]:
 
 
 class TestNumbers:
-    def test_of_a_hundred_bookings_of_one_number_one_wins(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("store", ["memory", "sqlite"])
+    def test_of_a_hundred_bookings_of_one_number_one_wins(self, tmp_path: Path, store: str) -> None:
         async def many() -> None:
-            async with county(tmp_path) as client:
+            async with county(tmp_path, store=store) as client:
                 await pool(client, slot("n"))
                 body = {
                     "resourceType": "Parameters",
