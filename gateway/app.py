@@ -204,6 +204,8 @@ async def _build(settings: Settings, maps: Maps, opened: AsyncExitStack, *, is_s
         terminology=path.terminology,
         packs=_packs(settings),
         care_packs=settings.care_packs,
+        health_card_key=settings.health_card_key,
+        patient_header=settings.actor_patient_header.lower(),
         workflow=path.desk,
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
@@ -234,7 +236,13 @@ async def _build(settings: Settings, maps: Maps, opened: AsyncExitStack, *, is_s
         "cds-services": Later(lambda: cds_services(context)),
         "sources": Later(lambda: source_routes(polling)),
     }
-    front = Front(parts, pages=_pages, health=lambda: _health(started), metrics=metrics)
+    front = Front(
+        parts,
+        pages=_pages,
+        health=lambda: _health(started),
+        metrics=metrics,
+        patient_header=settings.actor_patient_header,
+    )
     if settings.recognition_reminders:
         path.recognition.start(context)
     return Gateway(

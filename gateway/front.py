@@ -13,12 +13,23 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+OPEN_TO_PATIENTS = frozenset({"fhir", "health", "pages"})
+"""Parts that a patient's own call may reach; the FHIR part shows him his own data only."""
+
+
 class Front:
     """`parts`: first path segment → application. `pages` builds the application of all other paths when first asked."""
 
     def __init__(
-        self, parts: dict[str, App], *, pages: Callable[[], App], health: Callable[[], Json], metrics: Metrics
+        self,
+        parts: dict[str, App],
+        *,
+        pages: Callable[[], App],
+        health: Callable[[], Json],
+        metrics: Metrics,
+        patient_header: str = "x-hutong-patient",
     ) -> None:
+        self._patient = patient_header.lower().encode()
         self.parts = {**parts, "health": self._health, "metrics": self._metrics}
         self._build_pages, self._read_health, self.metrics = pages, health, metrics
         self._pages: App | None = None
@@ -31,6 +42,8 @@ class Front:
         part = self.parts.get(name)
         if part is None:
             name, part = "pages", self._other()
+        if name not in OPEN_TO_PATIENTS and any(key == self._patient for key, _ in scope["headers"]):
+            name, part = "refused", _refuse_patient
         status = "500"
 
         async def noting(message: MutableMapping[str, Any]) -> None:
@@ -55,6 +68,21 @@ class Front:
 
     async def _metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await _reply(send, self.metrics.render(), CONTENT_TYPE)
+
+
+async def _refuse_patient(scope: Scope, _receive: Receive, send: Send) -> None:
+    from gateway.channels.part import refused
+    from gateway.rest.request import Request
+    from terminology.issues import Forbidden
+
+    headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+    request = Request(method=scope["method"], path=scope["path"], headers=headers)
+    error = Forbidden("HT-MY-01", path=f"{scope['method']} {scope['path']}"[:120])
+    status, body, more = refused(error, request)
+    rows = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in more.items()]
+    rows.append((b"Content-Length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": rows})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _reply(send: Send, body: bytes, content_type: str) -> None:

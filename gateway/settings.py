@@ -284,6 +284,16 @@ class Settings:
         "指明操作机构(Organization 引用或 id)的 HTTP 头,由前置的接入层设置。",
         "HTTP header that names the acting organisation (Organization reference or id); set by the access layer in front.",
     )
+    actor_patient_header: str = setting(
+        "x-hutong-patient",
+        "指明患者本人(Patient 的 id)的 HTTP 头,由前置的接入层设置;有此头的请求只能读取本人档案。",
+        "HTTP header that names the patient who calls (id of the Patient); set by the access layer in front. Such a call may only read his own record.",
+    )
+    health_card_key: Path | None = setting(
+        None,
+        "电子健康卡密钥文件(与卡管平台一致),用于验证二维码;未设置时不识读。",
+        "File with the key of the health card platform, by which QR codes are proven; without it none is read.",
+    )
     actor_roles_header: str = setting(
         "x-hutong-roles",
         "指明操作者岗位代码(逗号分隔)的 HTTP 头。",

@@ -23,7 +23,13 @@ from gateway.operations.care_definitions import (
 from gateway.operations.cda_definition import CDA
 from gateway.operations.convert_definition import CONVERT
 from gateway.operations.ecg_definitions import ECG_SVG, ECG_WAVEFORM
-from gateway.operations.policy_definitions import AUDIT_DRUG_USE
+from gateway.operations.policy_definitions import (
+    AUDIT_DRUG_USE,
+    MY_RECORD,
+    RESOLVE_HEALTH_CARD,
+    TIME_POINTS,
+    VERIFY_CARDS,
+)
 from gateway.operations.recognition_definitions import AUDIT, DECISION, INDICATORS, RECOGNIZE, STATISTICS
 from gateway.operations.referral_definitions import (
     BED_POOL,
@@ -167,6 +173,10 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.chronic_care:ones", SIX_ONES),
     Operation("gateway.operations.chronic_care:due", DUE),
     Operation("gateway.operations.drug_use_audit:audit", AUDIT_DRUG_USE),
+    Operation("gateway.operations.health_card:resolve", RESOLVE_HEALTH_CARD),
+    Operation("gateway.operations.my_record:my_record", MY_RECORD),
+    Operation("gateway.operations.time_points:time_points", TIME_POINTS),
+    Operation("gateway.operations.two_cards:verify", VERIFY_CARDS, affects_state=True),
     Operation("gateway.operations.critical_values:acknowledge", ACKNOWLEDGE, affects_state=True),
     Operation("gateway.operations.critical_values:confirm", CONFIRM_CRITICAL, affects_state=True),
     Operation("gateway.operations.critical_values:critical_register", CRITICAL_REGISTER),

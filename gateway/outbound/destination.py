@@ -23,6 +23,8 @@ TOPICS = (
     "critical-value",
     "referral-status",
     "careplan-due",
+    "patient-result",
+    "emergency",
     "recognition",
     "catalogue-scheduled",
     "catalogue-in-force",

@@ -80,6 +80,11 @@ class Rest:
         if not gives_file and (wanted is not None or not request.path.startswith("Binary/")):
             request.format = accepted(request.headers.get("accept", ""), wanted)
         interaction = match(request, context)
+        patient = context.patient_of(request)
+        if patient is not None:
+            from gateway.care.own_record import check_patient
+
+            check_patient(request, patient)
         if self.gate is not None:
             self.gate.check_request(request)
         if context.workflow is None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from conformance.chronic import Diseases
     from conformance.recognition.pack import PackLibrary
     from gateway.operations.registry import Operations
+    from gateway.rest.request import Request
     from gateway.rest.respond_async import Jobs
     from gateway.search.codes import Codes
     from gateway.search.parameters import Parameters
@@ -82,8 +83,15 @@ class Context:
     maps: Any = None
     subscriptions: Any = None
     care_packs: Path | None = None
+    health_card_key: Path | None = None
+    patient_header: str = "x-hutong-patient"
     workflow: "Desk | None" = None
     commit_retries: int = 64
+
+    def patient_of(self, request: "Request") -> str | None:
+        """Return the id of the patient who calls himself, None for everybody else; "" for a header that names nobody."""
+        value = request.headers.get(self.patient_header)
+        return value.strip().removeprefix("Patient/") if value is not None else None
 
     @property
     def diseases(self) -> "Diseases":

@@ -59,6 +59,10 @@ EFFECTS: dict[str, str] = {
     # Chronic care
     "check-prescription": "prescription:check",
     "check-drug-use": "drug_use:check_prescription",
+    "check-online-visit": "online_visit:check",
+    "check-time-points": "time_points:check",
+    "emergency-alert": "emergency:alert",
+    "push-result": "patient_push:push",
     "check-contract": "contract:check",
     "begin-contract": "contract:begin",
     "check-dual-prescription": "dual_prescription:check",

@@ -60,6 +60,7 @@ class Machine:
     needs_match: bool = False
     is_free: bool = False
     quiet_without: tuple[str, ...] = ()
+    loud_classes: tuple[str, ...] = ()
     on_create: tuple[str, ...] = ()
     on_change: tuple[str, ...] = ()
     on_delete: tuple[str, ...] = ()
@@ -85,6 +86,8 @@ class Machine:
         if self.on_create and (
             not self.quiet_without or any(name in resource for name in self.quiet_without)
         ):
+            return False
+        if self.loud_classes and _class_of(resource) in self.loud_classes:
             return False
         return self.is_free or (
             "" not in self.initial and (resource.get(self.element) in (None, *self.states))
@@ -134,6 +137,7 @@ def load_machine(path: Path) -> Machine:
         needs_match=bool(tree.get("needs_match")),
         is_free=bool(tree.get("is_free")),
         quiet_without=tuple(str(tree.get("quiet_without", "")).split()),
+        loud_classes=tuple(tree.get("loud_classes", ())),
         on_create=tuple(tree.get("on_create", ())),
         on_change=tuple(tree.get("on_change", ())),
         on_delete=tuple(tree.get("on_delete", ())),
@@ -143,6 +147,11 @@ def load_machine(path: Path) -> Machine:
 def state_of(resource: Json | None, machine: Machine) -> str | None:
     value = resource.get(machine.element) if resource else None
     return value if isinstance(value, str) else None
+
+
+def _class_of(resource: Json) -> object:
+    coding = resource.get("class")
+    return coding.get("code") if isinstance(coding, dict) else None
 
 
 def _leave_unknown(states: Sequence[str], transitions: dict[tuple[str, str], Transition]) -> None:
