@@ -43,6 +43,7 @@ _WORDS = {
         "title": "心电图", "speed": "走速", "gain": "增益", "patient": "姓名", "id": "编号", "sex": "性别", "M": "男", "F": "女",
         "age": "年龄", "years": "岁", "start": "采集时间", "leads": "导联", "rate": "采样率", "seconds": "秒", "filters": "滤波",
         "measured": "测量", "machine": "机器分析（未经医师确认）", "read": "结论", "missing": "缺导联", "scale": "定标 1 mV",
+        "short": "记录短于走纸，各列时间有重叠",
         "unscaled": "无电压单位，纵轴不代表毫伏", "sep": "，", "colon": "：", "stop": "。",
     },
     "en": {
@@ -50,6 +51,7 @@ _WORDS = {
         "F": "female", "age": "Age", "years": "years", "start": "Recorded", "leads": "Leads", "rate": "Sample rate",
         "seconds": "s", "filters": "Filters", "measured": "Measurements", "machine": "Machine reading (not confirmed)",
         "read": "Reading", "missing": "Missing leads", "scale": "Calibration 1 mV",
+        "short": "recording shorter than the strip: columns overlap in time",
         "unscaled": "no voltage unit: the height is not in millivolts", "sep": ", ", "colon": ": ", "stop": ".",
     },
 }  # fmt: skip
@@ -138,6 +140,8 @@ def _placed(recording: Recording, chart: Chart) -> tuple[list[_Strip], float, fl
     left = MARGIN_MM + PULSE_ROOM_MM + PULSE_SECONDS * chart.speed
     strips = []
     rows = len(columns[0])
+    # A recording of 5 s has no tenth second: its later columns show its end, not empty paper.
+    latest = max(total - seconds, 0.0)
     for place, column in enumerate(columns):
         for row, label in enumerate(column):
             x = left + place * seconds * chart.speed
@@ -145,7 +149,7 @@ def _placed(recording: Recording, chart: Chart) -> tuple[list[_Strip], float, fl
                 _Strip(
                     recording.lead(label),
                     label,
-                    place * seconds,
+                    min(place * seconds, latest),
                     seconds,
                     x,
                     top + (row + 0.5) * row_mm,
@@ -303,6 +307,10 @@ def _footer(
         facts.append(f"AC {filters['notch']} Hz")
     if any(lead.factor is None for lead in recording.leads):
         facts.append(words["unscaled"])
+    columns = len(_COLUMNS[chart.layout])
+    # A tenth of a second less than the strip is no overlap that anybody could see.
+    if columns > 1 and recording.seconds + 0.1 < COLUMN_SECONDS[chart.layout] * columns:
+        facts.append(words["short"])
     shown = [label for label in STANDARD if recording.lead(label) is None]
     if shown:
         facts.append(f"{words['missing']} {', '.join(shown)}")

@@ -388,6 +388,18 @@ class TestDrawing:
         assert "Leads: I, II" in english.findtext(f"{SVG}desc")
         assert "张三丰" not in etree.tostring(english, encoding="unicode")
 
+    @pytest.mark.parametrize("layout", ["3x4+1", "6x2", "12x1"])
+    def test_five_seconds_leave_no_lead_empty(self, layout: Any) -> None:
+        recording = read_recording(to_dicom(sample(1, seconds=5)))
+        assert recording.seconds == 5
+        text = draw(recording, Chart(layout=layout, language="en"))
+        drawn = {node.get("data-lead") for node in etree.fromstring(text.encode()).iter(f"{SVG}path")} - {
+            None
+        }
+        assert {"I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"} <= drawn
+        assert ("columns overlap in time" in text) == (layout != "12x1")
+        assert "columns overlap" not in draw(self.RECORDING, Chart(layout=layout, language="en"))
+
     def test_texts_of_strangers_are_escaped(self) -> None:
         recording = read_recording(to_dicom(sample(1, statements=("<script>alert(1)</script> & co",))))
         root = etree.fromstring(draw(recording).encode())
