@@ -196,6 +196,31 @@ def guess_format(body: bytes) -> str:
     return "json" if start[:1] in (b"{", b"[") else "table"
 
 
+# What stands before the root element of XML, and the name of that element.
+_PROLOGUE = re.compile(rb"<!--.*?-->|<\?.*?\?>|<![^>\[]*>", re.DOTALL)
+_ROOT = re.compile(rb"<(?:[\w.-]+:)?([\w.-]+)")
+MOST_PROLOGUE = 16_384
+
+
+def guess_kind(body: bytes) -> str:
+    """Return the kind of message (`POST /messages/{kind}`): the format, and of XML what its root element speaks for."""
+    format = guess_format(body)
+    if format != "xml":
+        return format
+    from mappings.hl7v3.actions import hospital, region
+
+    start = body[:MOST_PROLOGUE]
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        start = start.decode("utf-16", "ignore").encode()
+    root = _ROOT.search(_PROLOGUE.sub(b"", start))
+    name = root[1].decode("ascii", "ignore") if root else ""
+    if name == "ClinicalDocument":
+        return "cda"
+    if name == "Envelope" or name in hospital().by_root:
+        return "hl7v3"
+    return "rhin" if name in region().by_root else "xml"
+
+
 def choose_map(
     maps: ActiveMaps, format: str, columns: tuple[str, ...], named: Map | None = None
 ) -> tuple[Map, bool]:

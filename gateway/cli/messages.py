@@ -156,6 +156,10 @@ def unmapped(
     print(table([[cut(str(row[name]), 40) for name in names] for row in rows], head=head))
 
 
+# An image has hundreds of elements that no map reads: more would hide what was wrong.
+MOST_UNREAD = 20
+
+
 def describe(row: Json) -> str:
     """Return a message for people: what came, what it became, what was not understood."""
     lang = say("zh", "en")
@@ -174,7 +178,12 @@ def describe(row: Json) -> str:
         place = f"{issue['source']}: " if "source" in issue else ""
         lines.append(f"  ! {issue['code']} {place}{issue[lang]}\n      {issue[f'fix_{lang}']}")
     if "unread" in row:
-        fields = ", ".join(unread["field"] for unread in row["unread"])
+        names = [unread["field"] for unread in row["unread"]]
+        fields = ", ".join(names[:MOST_UNREAD])
+        if len(names) > MOST_UNREAD:
+            fields += say(
+                f" …共 {len(names)} 个，--json 全部列出", f" … {len(names)} in all, --json lists them"
+            )
         lines.append(f"  {say('没有映射读取的字段', 'fields that no map read')}: {fields}")
     for code in row.get("unmapped", ()):
         lines.append(f"  ? {code['domain']}: {code['code'] or ''} {code['display'] or ''}")

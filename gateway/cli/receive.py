@@ -17,24 +17,37 @@ from gateway.cli.speech import print_json, say, styled
 from gateway.journal.detail import issue_row
 from gateway.lock import holder
 from gateway.settings import Settings, load_settings
-from terminology.fhirjson import Json
+from mappings.convert import guess_kind
+from terminology.fhirjson import Json, decode
 from terminology.issues import FhirError, NotFound
 
 Files = Annotated[
     list[Path],
     typer.Argument(help=say("消息文件；- 为标准输入。", "Files of messages; - is standard input.")),
 ]
-Kind = Annotated[str, typer.Option(help=say("消息类别，例如 hl7v2。", "Kind of message, such as hl7v2."))]
+Kind = Annotated[
+    str,
+    typer.Option(
+        help=say(
+            "消息类别：hl7v2 astm hl7v3 rhin cda xml json table dicom ecg aecg scp；不写则按内容识别。",
+            "Kind of message: hl7v2 astm hl7v3 rhin cda xml json table dicom ecg aecg scp; by the bytes when absent.",
+        )
+    ),
+]
 
 
 def receive(
-    files: Files, kind: Kind = "hl7v2", data: Data = None, config: Config = None, as_json: AsJson = False
+    files: Files, kind: Kind = "", data: Data = None, config: Config = None, as_json: AsJson = False
 ) -> None:
     settings = load_settings(os.environ, file=config, data=data)
     contents = [(str(path), _read(path)) for path in files]
     running = holder(settings.data)
     if running and running.get("url"):
-        found = [(name, row) for name, raw in contents for row in _send(running["url"], kind, raw)]
+        found = [
+            (name, row)
+            for name, raw in contents
+            for row in _send(running["url"], kind or guess_kind(raw), raw)
+        ]
     else:
         found = asyncio.run(_here(settings, kind, contents))
     if as_json:
@@ -62,7 +75,33 @@ def _send(url: str, kind: str, raw: bytes) -> list[Json]:
     ids = [part.strip() for part in headers.get("x-message-id", "").split(",") if part.strip()]
     if ids:
         return [call_json(url, f"/messages/{id}")[1] for id in ids]
-    return [{"state": "refused", "status": status, "answer": body.decode("utf-8", "replace")}]
+    return [
+        {
+            "state": "refused",
+            "status": status,
+            "answer": body.decode("utf-8", "replace"),
+            "issues": _issues(body),
+        }
+    ]
+
+
+def _issues(body: bytes) -> list[Json]:
+    """The problems of an OperationOutcome as rows; none when the answer is something else."""
+    try:
+        answer = decode(body)
+    except ValueError:
+        return []
+    rows = answer.get("issue", ()) if isinstance(answer, dict) else ()
+    return [_issue(row) for row in rows]
+
+
+def _issue(row: Json) -> Json:
+    details = row.get("details") or {}
+    fix = next((e["valueString"] for e in row.get("extension", ()) if e["url"].endswith("/issue-fix")), "")
+    code = next((coding["code"] for coding in details.get("coding", ())), row.get("code", ""))
+    # The answer is in the language of the command, which is all that is shown.
+    text = details.get("text") or row.get("diagnostics", "")
+    return {"code": code, "zh": text, "en": text, "fix_zh": fix, "fix_en": fix}
 
 
 async def _here(settings: Settings, kind: str, contents: list[tuple[str, bytes]]) -> list[tuple[str, Json]]:
@@ -73,12 +112,14 @@ async def _here(settings: Settings, kind: str, contents: list[tuple[str, bytes]]
     kept: list[tuple[int, int]] = []
     try:
         gateway.intake.start()
-        if kind not in gateway.intake.kinds:
+        if kind and kind not in gateway.intake.kinds:
             known = ", ".join(gateway.intake.kinds)
             raise NotFound("HT-MSG-11", kind=kind, known=known, known_first=next(iter(gateway.intake.kinds)))
         for name, raw in contents:
             try:
-                taken = await gateway.intake.take(raw, kind=kind, channel="file", peer=name)
+                taken = await gateway.intake.take(
+                    raw, kind=kind or guess_kind(raw), channel="file", peer=name
+                )
             except FhirError as error:
                 found.append((name, _refusal(error)))
                 continue
@@ -106,6 +147,6 @@ def _refused(row: Json) -> str:
     lines += [
         f"  ! {issue['code']} {issue[lang]}\n      {issue[f'fix_{lang}']}" for issue in row.get("issues", ())
     ]
-    if "answer" in row:
+    if "answer" in row and not row.get("issues"):
         lines.append(f"  HTTP {row['status']}: {row['answer'][:500]}")
     return "\n".join(lines)

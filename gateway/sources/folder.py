@@ -145,9 +145,9 @@ class FolderReader:
         return [issue_row(issue) for row in taken if row.error is not None for issue in row.issues]
 
     def _kind_of(self, raw: bytes) -> str:
-        from mappings.convert import guess_format
+        from mappings.convert import guess_kind
 
-        kind = guess_format(raw)
+        kind = guess_kind(raw)
         return kind if kind in self.door.intake.kinds else "table"
 
     async def _hand_on_rows(self, raw: bytes, name: str, found: Look) -> list[Json]:
