@@ -32,6 +32,12 @@ Within = Annotated[int, typer.Option(help=say("几天内到期。", "Due within 
 Team = Annotated[str | None, typer.Option(help=say("责任团队（引用）。", "The team (reference)."))]
 Phase = Annotated[str | None, typer.Option(help="due | overdue | lost")]
 Xlsx = Annotated[Path | None, typer.Option(help=say("写入 Excel 文件。", "Write an Excel file."))]
+# Names of columns and rates, as a Chinese reader sees them.
+WORDS = {
+    "sent": "发出", "value": "危急值", "receiver": "接收方", "acknowledged": "确认", "repeat-back": "复述", "handled": "处理",
+    "status": "状态", "date": "日期", "phase": "阶段", "days": "天数", "name": "姓名", "category": "种类", "colour": "分级",
+    "plan": "计划", "team": "团队", "sent-in-time": "及时通报率", "acknowledged-in-time": "及时确认率", "handled-in-time": "及时处理率",
+}  # fmt: skip
 WAITING = "requested,received,accepted,in-progress"
 
 
@@ -167,10 +173,15 @@ def _printed(found: Json, rows: list[dict[str, Any]], names: tuple[str, ...], as
     if as_json:
         print_json(found)
         return OK
-    print(table([[str(row.get(name, "")) for name in names] for row in rows], head=list(names)))
+    if not rows:
+        print(say("没有。", "None."))
+        return OK
+    head = [say(WORDS.get(name, name), name) for name in names]
+    print(table([[str(row.get(name, "")) for name in names] for row in rows], head=head))
     for row in found["parameter"]:
         if "valueDecimal" in row:
-            print(f"{row['name']}: {row['valueDecimal']}")
+            name = row["name"]
+            print(f"{say(WORDS.get(name, name), name)}: {float(row['valueDecimal']):.1%}")
     return OK
 
 

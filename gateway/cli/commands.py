@@ -356,6 +356,18 @@ ROWS = (
     ),
 )
 
+# The overview in sections: what somebody wants to do, and the first words of the commands that do it. A command that
+# no section names stands in the last one.
+SECTIONS = (
+    ("运行", "Running", ("serve", "demo", "doctor")),
+    ("收消息、转换", "Messages in", ("receive", "messages", "sources", "map", "validate")),
+    ("发消息", "Messages out", ("destinations", "deliveries")),
+    ("工作流程", "Work", ("task", "stats", "critical", "care", "imaging", "recognize")),
+    ("目录与对码", "Catalogues and codes", ("terms", "codes")),
+    ("成员测试与准入", "Testing members", ("conformance",)),
+)
+OTHERS = ("其他", "Others")
+
 # The words of the option parser, as a Chinese reader sees them.
 CHINESE = {
     "Usage: ": "用法：",
@@ -401,8 +413,11 @@ def find(arguments: Sequence[str]) -> tuple[Row | None, Sequence[str]]:
 
 def overview(group: str = "") -> str:
     """Return the list of commands."""
-    rows = [row for row in ROWS if row.group == group or not group]
-    names = [("hutong " + " ".join(row.words), say(row.zh, row.en)) for row in rows]
+    rows = [row for row in ROWS if row.group == group] if group else _by_section()
+    names = [
+        (row, "") if isinstance(row, str) else ("hutong " + " ".join(row.words), say(row.zh, row.en))
+        for row in rows
+    ]
     title = say(
         "Hutong 互通：县域医共体 FHIR 网关与术语服务",
         "Hutong: FHIR gateway and terminology service of a county medical community",
@@ -412,6 +427,18 @@ def overview(group: str = "") -> str:
         "Each command has --help, and --json for programs.\nExit codes: 0 ok, 1 findings, 2 usage, 3 unavailable.",
     )
     return f"{title}\n\n{table(names)}\n\n{end}"
+
+
+def _by_section() -> list["Row | str"]:
+    """Return the rows under the headings of their sections, an empty line before each heading but the first."""
+    known = {word for _, _, words in SECTIONS for word in words}
+    others = tuple(dict.fromkeys(row.words[0] for row in ROWS if row.words[0] not in known))
+    found: list[Row | str] = []
+    for zh, en, words in (*SECTIONS, (*OTHERS, others)):
+        rows = [row for word in words for row in ROWS if row.words[0] == word]
+        if rows:
+            found += [*([""] if found else []), say(zh, en), *rows]
+    return found
 
 
 def _without_command(arguments: Sequence[str]) -> int:

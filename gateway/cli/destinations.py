@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from gateway.cli import FINDINGS
+from gateway.cli.client import call_json
 from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import cut, language, print_json, say, styled, table
+from gateway.lock import holder
 from gateway.outbound.destination import Destination, Destinations
 from gateway.outbound.reader import Reader, Standing
 from gateway.outbound.schema import FILE
@@ -25,9 +27,14 @@ Name = Annotated[
 def list_destinations(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     settings = load_settings(os.environ, file=config, data=data)
     destinations = _read(settings)
-    standings = Reader(settings.data).standings() if (settings.data / FILE).is_file() else {}
-    rows = [_shown(row, standings.get(row.name)) for row in destinations.all().values()]
-    rows += [_standing(name, row) for name, row in standings.items() if name not in destinations.all()]
+    running = holder(settings.data)
+    if settings.destinations is None and running and running.get("url"):
+        # The running gateway was told its destinations when it started.
+        rows = call_json(running["url"], "/deliveries/destinations")[1].get("destinations", [])
+    else:
+        standings = Reader(settings.data).standings() if (settings.data / FILE).is_file() else {}
+        rows = [_shown(row, standings.get(row.name)) for row in destinations.all().values()]
+        rows += [_standing(name, row) for name, row in standings.items() if name not in destinations.all()]
     problems = [issue.text(language()) for issues in destinations.problems.values() for issue in issues]
     if as_json:
         print_json({"destinations": rows, "problems": problems})

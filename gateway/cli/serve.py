@@ -92,12 +92,14 @@ def _greeting(
     lines = [
         styled("Hutong 互通", "bold") + say(f"  {seconds:.2f} 秒就绪", f"  ready in {seconds:.2f} s"),
         f"  FHIR      {url}/fhir",
-        f"  {say('消息', 'Messages')}  {url}/messages",
+        f"  {say('消息    ', 'Messages')}  {url}/messages",
     ]
     if mllp_port is not None:
         lines.append(f"  MLLP      {settings.host}:{mllp_port}")
     if dicom_port is not None:
         lines.append(f"  DICOM     {settings.dicom_ae_title}@{settings.host}:{dicom_port}")
+    if settings.astm and settings.astm_port:
+        lines.append(f"  ASTM      {settings.host}:{settings.astm_port}")
     if not has_snapshots(settings):
         lines.append(
             say(

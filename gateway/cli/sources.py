@@ -34,6 +34,14 @@ def list_sources(
         rows = call_json(running["url"], "/sources")[1].get("sources", [])
     else:
         rows = _from_disk(settings)
+    if not rows and not as_json:
+        print(
+            say(
+                "没有数据源。写法见 docs/operations/sources.md。",
+                "No sources. How to write them: docs/operations/sources.md.",
+            )
+        )
+        return
     if as_json:
         print_json({"sources": rows})
         return
@@ -69,7 +77,8 @@ def _settings(data: Any, config: Any, sources: str) -> Settings:
 
     chosen = {"sources": Path(sources)} if sources else {}
     settings = load_settings(os.environ, file=config, data=data, **chosen)
-    if settings.sources is None:
+    # A running gateway was told its file when it started; it is asked.
+    if settings.sources is None and not (holder(settings.data) or {}).get("url"):
         raise InvalidInput(
             "HT-TAB-10", file="sources", reason=say("没有设置 sources", "the setting sources names no file")
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.commands import ROWS, find
+from gateway.cli.commands import ROWS, SECTIONS, find, overview
 from gateway.cli.names import foreign_owner
 from gateway.cli.speech import cut, language, table
 from gateway.demo import __file__ as demo_file
@@ -46,6 +46,16 @@ class TestHelp:
         assert result.returncode == 0
         assert words in result.stdout
         assert all(" ".join(row.words) in result.stdout for row in ROWS)
+
+    def test_every_command_stands_in_one_section(self) -> None:
+        lines = overview().splitlines()
+        words = [" ".join(row.words) for row in ROWS]
+        assert sorted(
+            line.split("  ")[0].removeprefix("hutong ") for line in lines if line.startswith("hutong ")
+        ) == sorted(words)
+        headings = {heading for zh, en, _ in SECTIONS for heading in (zh, en)}
+        assert len([line for line in lines if line in headings]) == len(SECTIONS)
+        assert not {"其他", "Others"} & set(lines)
 
     @pytest.mark.parametrize("row", OURS, ids=lambda row: " ".join(row.words))
     def test_every_command_in_both_languages(self, row: object) -> None:
