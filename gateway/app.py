@@ -286,5 +286,5 @@ def _health(started: float) -> Json:
 
 
 def _ports(settings: Settings, intake: Intake, path: WritePath, metrics: Metrics) -> Sequence[Port]:
-    watches = build_watches(settings, path.store, metrics, path.desk)
+    watches = build_watches(settings, path.store, metrics, path.desk, lambda: path.outgoing.writes)
     return [build_astm_port(settings, intake, path.store, metrics), *watches] if settings.astm else watches

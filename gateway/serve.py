@@ -62,7 +62,7 @@ async def _http(
 
     settings = gateway.settings
     config = uvicorn.Config(
-        gateway.asgi, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=10,
+        gateway.asgi, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=10,
         server_header=False, date_header=True, h11_max_incomplete_event_size=64 * 1024,
         ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,
         ssl_ca_certs=str(settings.tls_client_ca) if settings.tls_client_ca else None,

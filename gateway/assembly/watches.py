@@ -1,7 +1,7 @@
 """What looks at clocks and acts by itself: deadlines, referrals, critical values, plans of chronic patients, sources."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from gateway.channels.port import Port
@@ -17,21 +17,25 @@ if TYPE_CHECKING:
     from gateway.sources.polling import Polling
     from gateway.workflow.desk import Desk
 
+Writes = Callable[[], int]
 
-def build_watches(settings: Settings, store: Store, metrics: Metrics, desk: "Desk | None") -> Sequence[Port]:
-    """Return those that are switched on, in the order in which they start."""
+
+def build_watches(
+    settings: Settings, store: Store, metrics: Metrics, desk: "Desk | None", writes: Writes
+) -> Sequence[Port]:
+    """Return those that are switched on, in the order in which they start. `writes` counts the commits of this process."""
     watches: list[Port] = []
     if settings.workflow and settings.chronic_care:
-        watches.append(_chronic_care(settings, store))
+        watches.append(_chronic_care(settings, store, writes))
     if desk is not None:
         watches.append(_deadlines(settings, store, metrics))
-        watches.append(_referrals(settings, store))
+        watches.append(_referrals(settings, store, writes))
     if desk is not None and settings.critical_values:
-        watches.append(_critical_values(settings, store, desk))
+        watches.append(_critical_values(settings, store, desk, writes))
     return watches
 
 
-def _chronic_care(settings: Settings, store: Store) -> Port:
+def _chronic_care(settings: Settings, store: Store, writes: Writes) -> Port:
     from conformance.chronic import load_diseases
     from gateway.care.keeper import Keeper
 
@@ -40,6 +44,7 @@ def _chronic_care(settings: Settings, store: Store) -> Port:
         load_diseases(settings.care_packs),
         settings.data / "chronic-care.json",
         clock=settings.now,
+        writes=writes,
     )
 
 
@@ -49,13 +54,13 @@ def _deadlines(settings: Settings, store: Store, metrics: Metrics) -> Port:
     return Deadlines(store, clock=settings.now, metrics=metrics)
 
 
-def _referrals(settings: Settings, store: Store) -> Port:
+def _referrals(settings: Settings, store: Store, writes: Writes) -> Port:
     from gateway.referral.watch import ReferralWatch
 
-    return ReferralWatch(store, settings.data / "referral.json", clock=settings.now)
+    return ReferralWatch(store, settings.data / "referral.json", clock=settings.now, writes=writes)
 
 
-def _critical_values(settings: Settings, store: Store, desk: "Desk") -> Port:
+def _critical_values(settings: Settings, store: Store, desk: "Desk", writes: Writes) -> Port:
     from gateway.critical.watch import CriticalWatch
 
     return CriticalWatch(
@@ -63,6 +68,7 @@ def _critical_values(settings: Settings, store: Store, desk: "Desk") -> Port:
         settings.data / "critical-values.json",
         packs=desk.packs,
         clock=settings.now,
+        writes=writes,
     )
 
 

@@ -17,6 +17,7 @@ from gateway.care.plan import done
 from gateway.care.record import plans_of
 from gateway.store.follower import Follower
 from gateway.store.protocol import Commit, Put, Store
+from gateway.store.pulse import Pulse
 from gateway.workflow.actor import GATEWAY, acting_as
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import FhirError, VersionConflict
@@ -28,7 +29,7 @@ ATTEMPTS = 5
 
 
 class Keeper:
-    """A Port: `start` begins to look, `stop` ends it. `seconds`: between two looks."""
+    """A Port: `start` begins to look, `stop` ends it. `seconds`: between two looks; `writes` counts what was written."""
 
     def __init__(
         self,
@@ -38,8 +39,10 @@ class Keeper:
         *,
         clock: Callable[[], datetime],
         seconds: float = LOOK_SECONDS,
+        writes: Callable[[], int] | None = None,
     ) -> None:
-        self.store, self.diseases, self.clock, self.seconds = store, diseases, clock, seconds
+        self.store, self.diseases, self.clock = store, diseases, clock
+        self._pulse = Pulse(seconds, writes)
         self._task: asyncio.Task[None] | None = None
         self.follower = Follower(store, file)
 
@@ -66,15 +69,18 @@ class Keeper:
         return len(touched)
 
     async def _run(self) -> None:
+        await self._pulse.start()
         while True:
             try:
                 await self.look()
             except FhirError as error:
                 log.warning("chronic care waits: %s", error)
+                self._pulse.again()
             except Exception:
                 # The outermost edge of a background part: one odd record must not end the care of all others.
                 log.exception("chronic care stumbled")
-            await asyncio.sleep(self.seconds)
+                self._pulse.again()
+            await self._pulse.next()
 
     async def _touched(self) -> dict[str, tuple[date | None, str]]:
         """Return the patients with new results or diagnoses: the day of the newest result and what proves the visit."""
@@ -107,7 +113,13 @@ class Keeper:
                 continue
             except FhirError as error:
                 log.warning("no grade: %s", error, extra={"resource": patient})
-                return
+                break
+        self._again()
+
+    def _again(self) -> None:
+        """A patient was left: his results are shown again while they are new."""
+        self.follower.again()
+        self._pulse.again()
 
     async def _visited(self, patient: str, day: date, evidence: str) -> None:
         """A result on a day is the visit that was planned then."""

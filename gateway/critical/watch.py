@@ -12,6 +12,7 @@ from gateway.critical.ladder import climb
 from gateway.critical.raise_alert import has_two_readers, raised, release
 from gateway.store.follower import Follower
 from gateway.store.protocol import Put, Store
+from gateway.store.pulse import Pulse
 from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.coordination import coding, task_id
 from gateway.workflow.draft import reference_of
@@ -25,7 +26,7 @@ LOOK_SECONDS = 0.5
 
 
 class CriticalWatch:
-    """A Port. `packs` gives the rules in force; `seconds`: between two looks."""
+    """A Port. `packs` gives the rules in force; `seconds`: between two looks; `writes` counts what was written."""
 
     def __init__(
         self,
@@ -35,8 +36,10 @@ class CriticalWatch:
         packs: Callable[[], Packs],
         clock: Callable[[], datetime],
         seconds: float = LOOK_SECONDS,
+        writes: Callable[[], int] | None = None,
     ) -> None:
-        self.store, self.packs, self.clock, self.seconds = store, packs, clock, seconds
+        self.store, self.packs, self.clock = store, packs, clock
+        self._pulse = Pulse(seconds, writes)
         self.follower = Follower(store, file)
         self._task: asyncio.Task[None] | None = None
 
@@ -65,19 +68,24 @@ class CriticalWatch:
                         error,
                         extra={"resource": f"{version.type}/{version.id}"},
                     )
+                    self.follower.again()
+                    self._pulse.again()
             await climb(self.store, packs, now=now)
             self.follower.remember()
 
     async def _run(self) -> None:
+        await self._pulse.start()
         while True:
             try:
                 await self.look()
             except FhirError as error:
                 log.warning("the watch for critical values waits: %s", error)
+                self._pulse.again()
             except Exception:
                 # The outermost edge of a background part: one odd record must not end the watch.
                 log.exception("the watch for critical values stumbled")
-            await asyncio.sleep(self.seconds)
+                self._pulse.again()
+            await self._pulse.next()
 
     async def _audited(self, report: Json, packs: Packs, now: datetime) -> None:
         """A report read by one and audited by another is the double check: what waited for one goes out."""

@@ -70,8 +70,9 @@ def connect(path: Path, *, writing: bool) -> apsw.Connection:
     found = connection.pragma("user_version")
     if found > VERSION:
         raise Unavailable("HT-OUT-20", path=path, found=found, known=VERSION)
-    connection.execute(TABLES)
-    connection.pragma("user_version", VERSION)
+    with connection:
+        connection.execute(TABLES)
+        connection.pragma("user_version", VERSION)
     # Two gateways that send to one receiver must not use one control id twice.
     mark = "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(6))
     connection.execute("insert or ignore into fact values ('mark', ?)", (mark,))

@@ -63,6 +63,17 @@ class Subscriptions:
 
     async def start(self) -> None:
         """Take up the subscriptions of an earlier run; those that wait for their handshake get it."""
+        if await self._is_any():
+            await self._resume()
+        self._timer = asyncio.create_task(self._beat(), name="heartbeats")
+
+    async def _is_any(self) -> bool:
+        """Whether there ever was a subscription: most gateways have none, and need no search to know."""
+        async for _ in self._store.history("Subscription"):
+            return True
+        return False
+
+    async def _resume(self) -> None:
         cursor: str | None = None
         while len(self.hooks) < MOST:
             params = [("status", ",".join(_LIVE)), ("_count", "500")]
@@ -74,7 +85,6 @@ class Subscriptions:
             cursor = page.cursor
             if cursor is None:
                 break
-        self._timer = asyncio.create_task(self._beat(), name="heartbeats")
 
     async def close(self) -> None:
         running = [task for task in (self._timer, *self._tasks) if task is not None]

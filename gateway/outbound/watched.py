@@ -37,11 +37,18 @@ class WatchedStore:
     def __init__(self, store: Store, *, now: Callable[[], datetime]) -> None:
         self._store, self._now = store, now
         self.watcher: Watcher | None = None
+        self.writes = 0
+        """How many commits went through since the start: who follows the history need not ask while it stands."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     async def commit(self, commit: Commit) -> Sequence[Version | None]:
+        written = await self._write(commit)
+        self.writes += 1
+        return written
+
+    async def _write(self, commit: Commit) -> Sequence[Version | None]:
         watcher = self.watcher
         if watcher is None:
             return await self._store.commit(commit)

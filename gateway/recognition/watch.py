@@ -7,6 +7,7 @@ are being made (a load, an emergency). What a stop left undone is found again at
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.search.parse import parse
 from gateway.store.changes import key
 from gateway.store.protocol import Commit, Put, Store, Version
+from gateway.store.pulse import START_SECONDS
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import FhirError
 
@@ -41,6 +43,7 @@ class RecognitionStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._queue: asyncio.Queue[tuple[Json, asyncio.Event]] = asyncio.Queue(MAX_WAITING)
+        self._asked = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._context: Context | None = None
 
@@ -100,6 +103,7 @@ class RecognitionStore:
                 )
                 return
             ends.append(done)
+        self._asked.set()
         # One order of one doctor hears at once; a load of many is not slowed, and nobody in an emergency waits.
         if is_idle and len(ends) == 1 and not is_urgent(triggers[0]):
             try:
@@ -110,6 +114,9 @@ class RecognitionStore:
 
     async def _work(self, context: "Context") -> None:
         try:
+            # The doors open first: the look back waits a moment, or until the first trigger.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), START_SECONDS)
             for resource in await self._left_over(context):
                 await self._make(resource, context)
         except FhirError as error:

@@ -14,6 +14,7 @@ from gateway.care.plan import HOME, WAY, code_of, status_of
 from gateway.care.record import find
 from gateway.store.follower import Follower
 from gateway.store.protocol import Commit, Put, Store
+from gateway.store.pulse import Pulse
 from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import reference_of
@@ -29,13 +30,21 @@ WAITING = ("proposed", "pending", "booked", "waitlist")
 
 
 class ReferralWatch:
-    """A Port. `seconds`: between two looks."""
+    """A Port. `seconds`: between two looks; `writes` counts what was written."""
 
     def __init__(
-        self, store: Store, file: Path, *, clock: Callable[[], datetime], seconds: float = LOOK_SECONDS
+        self,
+        store: Store,
+        file: Path,
+        *,
+        clock: Callable[[], datetime],
+        seconds: float = LOOK_SECONDS,
+        writes: Callable[[], int] | None = None,
     ) -> None:
-        self.store, self.clock, self.seconds = store, clock, seconds
-        self.follower = Follower(store, file)
+        self.store, self.clock = store, clock
+        self._pulse = Pulse(seconds, writes)
+        # What is booked while a stop notice comes in must be found as well: the newest are looked at again.
+        self.follower = Follower(store, file, is_once=False)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -54,15 +63,18 @@ class ReferralWatch:
             self.follower.remember()
 
     async def _run(self) -> None:
+        await self._pulse.start()
         while True:
             try:
                 await self.look()
             except FhirError as error:
                 log.warning("the watch for referrals waits: %s", error)
+                self._pulse.again()
             except Exception:
                 # The outermost edge of a background part: one odd record must not end the watch.
                 log.exception("the watch for referrals stumbled")
-            await asyncio.sleep(self.seconds)
+                self._pulse.again()
+            await self._pulse.next()
 
     async def _follow(self, resource: Json) -> None:
         for _ in range(ATTEMPTS):
@@ -78,6 +90,7 @@ class ReferralWatch:
             except FhirError as error:
                 place = f"{resource['resourceType']}/{resource['id']}"
                 log.error("referral not followed: %s", error, extra={"resource": place})
+                self._pulse.again()
                 return
 
     async def _stopped(self, schedule: Json) -> None:

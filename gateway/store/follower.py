@@ -1,7 +1,8 @@
 """Following what was written: a part that acts on changes beside the writes, and goes on after a stop where it was.
 
 The store's history is asked again and again from where the last look ended. Looks overlap, because commits of one
-moment become visible one after the other: whoever follows must not mind seeing a version twice.
+moment become visible one after the other; what was done is not shown again. After a stop, or when a look did not do
+all (`again`), a version is seen twice: whoever follows must not mind.
 """
 
 import json
@@ -18,10 +19,10 @@ FIRST = timedelta(hours=1)
 
 
 class Follower:
-    """`file` keeps where it was, and `more` that its owner wants kept."""
+    """`file` keeps where it was, and `more` that its owner wants kept. `is_once`: what was done is not shown again."""
 
-    def __init__(self, store: Store, file: Path) -> None:
-        self.store, self.file = store, file
+    def __init__(self, store: Store, file: Path, *, is_once: bool = True) -> None:
+        self.store, self.file, self._is_once = store, file, is_once
         known = self._read()
         try:
             self._since = datetime.fromisoformat(known["since"])
@@ -29,6 +30,9 @@ class Follower:
             # The store stamps with the machine's time, whatever the clock of this gateway says.
             self._since = datetime.now(UTC) - FIRST
         self.more: dict[str, Any] = known.get("more") or {}
+        self._done: dict[tuple[str, str, int], datetime] = {}
+        self._shown: dict[tuple[str, str, int], datetime] = {}
+        self._written = ""
 
     async def changed(self, types: Sequence[str]) -> list[Version]:
         """Return the current versions of what was written since the last look, the oldest first; a deleted one is left out."""
@@ -37,6 +41,10 @@ class Follower:
         for type in types:
             async for version in self.store.history(type, since=self._since):
                 newest = max(newest, version.last_updated)
+                place = (version.type, version.id, version.version)
+                if place in self._done:
+                    continue
+                self._shown[place] = version.last_updated
                 found.setdefault((version.type, version.id), version)
         self._since = max(self._since, newest - OVERLAP)
         rows = (row for row in found.values() if row.body is not None)
@@ -44,9 +52,21 @@ class Follower:
 
     def remember(self) -> None:
         """Write down where it is; what was seen before must be done by now."""
+        if self._is_once:
+            self._done.update(self._shown)
+        self._shown.clear()
+        self._done = {place: moment for place, moment in self._done.items() if moment >= self._since}
+        text = json.dumps({"since": self._since.isoformat(), "more": self.more})
+        if text == self._written:
+            return
         new = self.file.with_suffix(".new")
-        new.write_text(json.dumps({"since": self._since.isoformat(), "more": self.more}), "utf-8")
+        new.write_text(text, "utf-8")
         new.replace(self.file)
+        self._written = text
+
+    def again(self) -> None:
+        """Show once more what this look showed: something of it could not be done."""
+        self._shown.clear()
 
     def _read(self) -> dict[str, Any]:
         try:

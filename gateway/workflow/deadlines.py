@@ -13,6 +13,7 @@ from typing import Any
 from gateway.care.record import find, id_of
 from gateway.metrics import Metrics
 from gateway.store.protocol import Commit, OutboxRow, Put, Store
+from gateway.store.pulse import START_SECONDS
 from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.coordination import coding
 from gateway.workflow.draft import reference_of
@@ -74,6 +75,7 @@ class Deadlines:
         return told
 
     async def _run(self) -> None:
+        await asyncio.sleep(START_SECONDS)
         while True:
             try:
                 await self.look()

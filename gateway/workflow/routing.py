@@ -98,18 +98,9 @@ def _owners(row: Mapping[str, Any]) -> list[str]:
 
 async def _services(draft: Draft, category: str, codes: frozenset[str]) -> list[Candidate]:
     """Return the centres whose HealthcareService takes orders of a category, those that name the item first."""
-    params = [
-        ("service-category", f"{CATEGORY}|{category}"),
-        ("active", "true"),
-        ("_count", str(MOST_SERVICES)),
-    ]
-    page = await draft.store.search(
-        parse("HealthcareService", params, strict=True, parameters=draft.store.parameters)
-    )
     named: list[Candidate] = []
     others: list[Candidate] = []
-    for version in page.matches:
-        service = decode_resource(version.body or b"{}")
+    for service in await _registered(draft, category):
         owner = reference_of(service.get("providedBy"))
         items = frozenset(codes_of(service.get("type")))
         if not owner.startswith("Organization/") or (items and not items & codes):
