@@ -18,6 +18,13 @@ async def find(store: Store, type: str, params: Sequence[tuple[str, str]], *, mo
     return [decode_resource(row.body) for row in found.matches if row.body is not None]
 
 
+async def read_one(store: Store, reference: str) -> Json | None:
+    """Return the current version of a local reference; None when it is not local or not there."""
+    type, _, id = reference.partition("/")
+    version = await store.read(type, id) if type and id and "/" not in id else None
+    return decode_resource(version.body) if version is not None and version.body is not None else None
+
+
 async def conditions_of(patient: str, store: Store) -> list[Json]:
     return await find(store, "Condition", [("subject", patient)])
 

@@ -3,10 +3,12 @@
 import csv
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from io import StringIO
 
 from conformance.drug_use import Finding, check
-from gateway.drug_use.case import Read, case_of
+from gateway.care.record import read_one
+from gateway.drug_use.case import case_of
 from gateway.drug_use.stage import audit_row
 from gateway.operations.parameters import Inputs, read_inputs
 from gateway.rest.context import Context
@@ -15,7 +17,7 @@ from gateway.rest.response import Response
 from gateway.search.parse import parse
 from gateway.store.protocol import Commit
 from gateway.workflow.actor import acting
-from gateway.workflow.draft import local, reference_of
+from gateway.workflow.draft import reference_of
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import InvalidInput, TooCostly
 
@@ -40,7 +42,9 @@ async def audit(request: Request, context: Context) -> Response:
     rows: list[Row] = []
     for one in requests:
         # A prescription is judged as of its own day: who was a child then was one.
-        case = await case_of(one, read=_reader(context), store=context.store, on=_authored(one, today))
+        case = await case_of(
+            one, read=partial(read_one, context.store), store=context.store, on=_authored(one, today)
+        )
         rows += [Row(one, finding) for finding in check(case)]
     note = f"{start}/{end}: {len(requests)} prescriptions, {len(rows)} findings"
     entry = audit_row(
@@ -76,15 +80,6 @@ async def _prescriptions(context: Context, start: date, end: date) -> list[Json]
         cursor = page.cursor
         if not cursor:
             return found
-
-
-def _reader(context: Context) -> Read:
-    async def read(reference: str) -> Json | None:
-        place = local(reference)
-        version = await context.store.read(*place) if place is not None else None
-        return decode_resource(version.body) if version is not None and version.body is not None else None
-
-    return read
 
 
 def _authored(request: Json, today: date) -> date:

@@ -10,7 +10,7 @@ from gateway.rest.request import Request
 from gateway.rest.response import Response
 from gateway.search.escape import escape
 from gateway.store.protocol import Commit
-from gateway.workflow.actor import acting
+from gateway.workflow.audited import operation_audit
 from terminology.fhirjson import Json
 from terminology.issues import BusinessRule, FhirError, InvalidInput, NotFound
 
@@ -59,21 +59,11 @@ def _key(path: Path) -> bytes:
 
 
 async def _keep(context: Context, patient: str, refused: str) -> None:
-    actor = acting()
-    row: Json = {
-        "resourceType": "AuditEvent",
-        "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
-        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "operation"}],
-        "action": "E",
-        "recorded": context.clock().isoformat(timespec="milliseconds"),
-        "outcome": "4" if refused else "0",
-        "agent": [{"who": actor.who(), "requestor": True}],
-        "source": {"observer": {"display": "hutong"}},
-        "entity": [
-            {
-                "what": {"reference": patient} if patient else {"display": "health card"},
-                "description": f"resolve-health-card {refused}".strip(),
-            }
-        ],
-    }
+    row = operation_audit(
+        patient,
+        f"resolve-health-card {refused}".strip(),
+        action="E",
+        is_refused=bool(refused),
+        now=context.clock(),
+    )
     await context.store.commit(Commit([], audit=[row]))

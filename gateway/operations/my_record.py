@@ -12,8 +12,8 @@ from gateway.rest.response import Response
 from gateway.rest.search import searchset
 from gateway.search.parse import parse
 from gateway.store.protocol import Commit
-from gateway.workflow.actor import acting
-from terminology.fhirjson import Json, decode_resource
+from gateway.workflow.audited import operation_audit
+from terminology.fhirjson import decode_resource
 from terminology.issues import Forbidden, InvalidInput
 
 
@@ -49,7 +49,14 @@ async def my_record(request: Request, context: Context) -> Response:
         for row in page.matches
         if row.body is not None and allowed.shows(decode_resource(row.body), patient)
     ]
-    await context.store.commit(Commit([], audit=[_audit(reader, patient, len(shown), context)]))
+    row = operation_audit(
+        patient,
+        f"my-record: {len(shown)} resources",
+        action="R",
+        now=context.clock(),
+        who=f"Patient/{reader}" if reader is not None else "",
+    )
+    await context.store.commit(Commit([], audit=[row]))
     return Response(200, searchset(replace(page, matches=shown), query, request, context))
 
 
@@ -61,18 +68,3 @@ async def _permission(reader: str | None, patient: str, context: Context) -> Per
     if found is None:
         raise Forbidden("HT-MY-02")
     return found
-
-
-def _audit(reader: str | None, patient: str, count: int, context: Context) -> Json:
-    who: Json = {"reference": f"Patient/{reader}"} if reader is not None else acting().who()
-    return {
-        "resourceType": "AuditEvent",
-        "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
-        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "operation"}],
-        "action": "R",
-        "recorded": context.clock().isoformat(timespec="milliseconds"),
-        "outcome": "0",
-        "agent": [{"who": who, "requestor": True}],
-        "source": {"observer": {"display": "hutong"}},
-        "entity": [{"what": {"reference": patient}, "description": f"my-record: {count} resources"}],
-    }

@@ -1,13 +1,14 @@
 """Encounter/[id]/$time-points: the clock of a chest-pain, stroke or trauma visit (docs/workflow/policy.md)."""
 
+from functools import partial
+
+from gateway.care.record import read_one
 from gateway.care.time_points import Point, missing, pathway_of, points_of
-from gateway.drug_use.case import Read
 from gateway.operations.parameters import output, read_inputs
 from gateway.rest.context import Context
 from gateway.rest.read import current
 from gateway.rest.request import Request
 from gateway.rest.response import Response
-from gateway.workflow.draft import local
 from gateway.workflow.time_points import diagnoses_of, observations_of
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import BusinessRule, InvalidInput
@@ -24,7 +25,7 @@ async def time_points(request: Request, context: Context) -> Response:
     name = str(read_inputs(request, context).one("pathway") or "")
     if name and name not in rules["pathways"]:
         raise InvalidInput("HT-REST-31", name="pathway", value=name[:40], type=" | ".join(rules["pathways"]))
-    name = name or pathway_of(await diagnoses_of(encounter, _reader(context)), rules)
+    name = name or pathway_of(await diagnoses_of(encounter, partial(read_one, context.store)), rules)
     if not name:
         raise BusinessRule(
             "HT-EM-02", reference=f"Encounter/{request.id}", known=", ".join(rules["pathways"])
@@ -36,15 +37,6 @@ async def time_points(request: Request, context: Context) -> Response:
     rows += [{"name": "missing", "valueCode": row.code} for row in lacking]
     head = (("pathway:valueCode", name), ("pack:valueUri", packs.uri("time-points")))
     return Response(200, output(*head, *rows, ("complete:valueBoolean", not lacking)))
-
-
-def _reader(context: Context) -> Read:
-    async def read(reference: str) -> Json | None:
-        place = local(reference)
-        version = await context.store.read(*place) if place is not None else None
-        return decode_resource(version.body) if version is not None and version.body is not None else None
-
-    return read
 
 
 def _parameter(row: Point) -> Json:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.care.record import find
+from gateway.care.record import find, read_one
 from gateway.operations.parameters import read_inputs
 from gateway.rest.context import Context
 from gateway.rest.read import current
@@ -10,8 +10,8 @@ from gateway.rest.request import Request
 from gateway.rest.response import Response
 from gateway.search.escape import escape
 from gateway.store.protocol import Commit, Put
-from gateway.workflow.actor import acting
-from gateway.workflow.draft import local, reference_of
+from gateway.workflow.audited import operation_audit
+from gateway.workflow.draft import reference_of
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import BusinessRule, InvalidInput, Issue
 
@@ -42,7 +42,13 @@ async def verify(request: Request, context: Context) -> Response:
         )
         if card is None
     ]
-    row = _audit(f"Encounter/{request.id}", [row.code for row in issues], context)
+    row = operation_audit(
+        f"Encounter/{request.id}",
+        " ".join(["verify-cards", *(issue.code for issue in issues)]),
+        action="U",
+        is_refused=bool(issues),
+        now=context.clock(),
+    )
     if issues:
         await context.store.commit(Commit([], audit=[row]))
         raise BusinessRule(issues)
@@ -66,7 +72,7 @@ def _with_cards(encounter: Json, resident: Json, staff: Json, at: str) -> Json:
 
 
 async def _resident(encounter: Json, card: str, rules: dict[str, Any], context: Context) -> Json | None:
-    patient = await _read(reference_of(encounter.get("subject")), context)
+    patient = await read_one(context.store, reference_of(encounter.get("subject")))
     return _identifier(patient, card, rules["resident"])
 
 
@@ -85,7 +91,7 @@ async def _participants(encounter: Json, context: Context) -> set[str]:
     for row in encounter.get("participant", ()):
         reference = reference_of(row.get("individual"))
         if reference.startswith("PractitionerRole/"):
-            reference = reference_of((await _read(reference, context) or {}).get("practitioner"))
+            reference = reference_of((await read_one(context.store, reference) or {}).get("practitioner"))
         if reference.startswith("Practitioner/"):
             found.add(reference)
     return found
@@ -96,26 +102,3 @@ def _identifier(holder: Json | None, value: str, systems: list[str]) -> Json | N
         if str(row.get("value", "")).upper() == value.upper() and row.get("system") in systems:
             return {"system": row["system"], "value": row["value"]}
     return None
-
-
-async def _read(reference: str, context: Context) -> Json | None:
-    place = local(reference)
-    version = await context.store.read(*place) if place is not None else None
-    return decode_resource(version.body) if version is not None and version.body is not None else None
-
-
-def _audit(encounter: str, refused: list[str], context: Context) -> Json:
-    actor = acting()
-    return {
-        "resourceType": "AuditEvent",
-        "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
-        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "operation"}],
-        "action": "U",
-        "recorded": context.clock().isoformat(timespec="milliseconds"),
-        "outcome": "4" if refused else "0",
-        "agent": [{"who": actor.who(), "requestor": True}],
-        "source": {"observer": {"display": "hutong"}},
-        "entity": [
-            {"what": {"reference": encounter}, "description": " ".join(["verify-cards", *refused])},
-        ],
-    }

@@ -204,6 +204,22 @@ class TestOwnRecord:
 
         run(body())
 
+    def test_pages_together_hold_the_whole_record(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with county(tmp_path) as client:
+                await records(client)
+                url, found = "/Patient/p/$my-record?_count=2", []
+                for _ in range(9):
+                    page = (await as_patient(client, "p", "GET", url)).json()
+                    found += ids(page)
+                    following = [row["url"] for row in page["link"] if row["relation"] == "next"]
+                    if not following:
+                        break
+                    [url] = following
+                assert sorted(found) == ["c", "o1", "o4", "p"]
+
+        run(body())
+
     def test_an_empty_header_is_nobody(self, tmp_path: Path) -> None:
         async def body() -> None:
             async with county(tmp_path) as client:
