@@ -31,11 +31,11 @@ class Files:
     def take(self, event: str, *, answer: str, prompt: str) -> bytes:
         """Return the sample of `event`. Files hear no negative answer: such a test needs the member itself."""
         if answer != "AA":
-            raise Unreachable(f"{prompt}: sample files cannot be answered")
+            raise Unreachable(f"{prompt}：样例文件听不到应答 / sample files hear no answer")
         for raw in self.messages:
             if _event(raw) == event:
                 return raw
-        raise Unreachable(f"no sample file of {event}")
+        raise Unreachable(f"没有 {event} 的样例文件 / no sample file of {event}")
 
 
 class Listener:

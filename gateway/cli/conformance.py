@@ -163,7 +163,7 @@ def certificate(
     today = datetime.now(load_settings(os.environ, data=data).zone).date()
     if verify is not None:
         if public is None:
-            raise InvalidInput("HT-CT-42", detail="--public")
+            raise _called_wrong(say("--verify 需要 --public", "--verify needs --public"))
         found = verified(_text(verify), _text(public).encode(), today=today, role=role)
         print_json(asdict(found)) if as_json else print(
             say("有效：", "Valid: ") + f"{found.member}, {', '.join(found.roles)}, ≤ {found.valid_to}"
@@ -173,8 +173,17 @@ def certificate(
         _register(_document(run_file), load_target(target), by, out, load_settings(os.environ, data=data))
         return
     if run_file is None or target is None or key is None:
-        raise InvalidInput("HT-CT-42", detail="--run, --target, --key | --by")
+        raise _called_wrong(
+            say(
+                "签发需要 --run、--target 和 --key（或 --by）；验证需要 --verify 和 --public",
+                "issuing needs --run, --target and --key (or --by); verifying needs --verify and --public",
+            )
+        )
     _issue(_document(run_file), load_target(target), key, out or Path("."), today)
+
+
+def _called_wrong(detail: str) -> InvalidInput:
+    return InvalidInput("HT-CLI-19", detail=detail, command="conformance certificate")
 
 
 def compare(

@@ -12,7 +12,7 @@ from gateway.cli import FINDINGS, OK
 from gateway.cli.client import call
 from gateway.cli.conformance import load_target
 from gateway.cli.serve import AsJson, Config, Data
-from gateway.cli.speech import print_json, say, styled
+from gateway.cli.speech import pad, print_json, say, styled
 from gateway.lock import holder
 from gateway.members.registry import Registry, shown
 from gateway.settings import Settings, load_settings
@@ -21,6 +21,9 @@ from terminology.issues import InvalidInput, NotFound
 
 Member = Annotated[str | None, typer.Argument(help=say("成员（MSH-4）。", "The member (MSH-4)."))]
 By = Annotated[str, typer.Option(help=say("谁决定。", "Who decides."))]
+MEASURES = {
+    "completeness": "关键字段完整", "mapping": "编码已对照", "references": "引用可解析", "timeliness": "24 小时内到达", "duplicates": "无重复",
+}  # fmt: skip
 Reason = Annotated[str, typer.Option(help=say("原因。", "Why."))]
 
 
@@ -160,7 +163,8 @@ def quality(
         for row in found["measures"]:
             share = f"{row['share']:.1%}" if row["share"] is not None else say("未观察到", "not observed")
             worst = ", ".join(f"{one['what']} {one['count']}" for one in row["worst"][:3])
-            print(f"{row['name']:14} {share:>8}  {row['good']}/{row['total']}  {styled(worst, 'dim')}")
+            name = pad(say(MEASURES.get(row["name"], row["name"]), row["name"]), 14)
+            print(f"{name} {share:>8}  {row['good']}/{row['total']}  {styled(worst, 'dim')}")
     return OK if not least or meets(found["grade"], least) else FINDINGS
 
 

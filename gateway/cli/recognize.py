@@ -4,16 +4,17 @@ import asyncio
 import os
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from gateway.cli import FINDINGS, OK
-from gateway.cli.client import call
+from gateway.cli.fhir import ask, refused
 from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import language, print_json, say, styled, table
 from gateway.lock import holder
 from gateway.settings import Settings, load_settings
-from terminology.fhirjson import Json, decode, encode
+from terminology.fhirjson import Json
 from terminology.issues import InvalidInput, NotFound
 
 COLOURS = {
@@ -78,19 +79,13 @@ def recognize(
 ) -> int:
     """0: something can be recognised or asked; 1: everything has to be repeated."""
     settings = load_settings(os.environ, file=config, data=data)
+    patient = patient.removeprefix("Patient/")
     parameters = _parameters(item or [], order, requester, encounter, at, purpose)
     running = holder(settings.data)
     if running and running.get("url") and packs is None:
-        status, _, body = call(
-            running["url"],
-            f"/fhir/Patient/{patient}/$recognize",
-            body=encode(parameters),
-            accept="application/fhir+json",
-        )
-        answer = decode(body)
+        status, answer = ask(settings, "POST", f"Patient/{quote(patient, safe='')}/$recognize", parameters)
         if status != 200:
-            print_json(answer)
-            return FINDINGS
+            return refused(answer, as_json)
     else:
         answer = asyncio.run(_here(settings, patient, parameters, packs))
     if as_json:

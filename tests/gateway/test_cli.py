@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,75 @@ class TestPages:
 def test_tables_line_up_with_chinese() -> None:
     assert table([("张三", "1"), ("ab", "2")]) == "张三  1\nab    2"
     assert cut("白细胞计数", 7) == "白细胞…"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    data = tmp_path_factory.mktemp("served")
+    command = [
+        sys.executable,
+        "-m",
+        "gateway",
+        "serve",
+        "--data",
+        str(data),
+        "--port",
+        "0",
+        "--mllp-port",
+        "0",
+        "--json",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline()
+        yield data
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()
+
+
+class TestThroughARunningGateway:
+    """What people type while `hutong serve` runs on the data folder."""
+
+    def test_a_refusal_is_said_in_words(self, served: Path) -> None:
+        result = hutong(
+            "receive",
+            str(SAMPLES / "1-admission-gbk.hl7"),
+            "--kind",
+            "nonsense",
+            "--data",
+            str(served),
+            lang="zh",
+        )
+        assert result.returncode == 1
+        assert "HT-MSG-11 不接收“nonsense”类消息" in result.stdout
+        assert "OperationOutcome" not in result.stdout
+
+    def test_kinds_are_known_by_their_bytes(self, served: Path) -> None:
+        document = ROOT / "tests/golden/cda-laboratory-report/blood-count/document.xml"
+        files = [str(SAMPLES / "3-results-gbk.hl7"), str(SAMPLES / "7-followup-gb18030.csv"), str(document)]
+        result = hutong("receive", *files, "--data", str(served), "--json")
+        assert result.returncode == 0, result.stdout
+        assert {row["kind"] for row in json.loads(result.stdout)["messages"]} == {"hl7v2", "table", "cda"}
+
+    def test_recognition(self, served: Path) -> None:
+        rows = json.loads(
+            hutong("receive", str(SAMPLES / "3-results-gbk.hl7"), "--data", str(served), "--json").stdout
+        )
+        patient = next(ref for ref in rows["messages"][0]["resources"] if ref.startswith("Patient/"))
+        named = "/".join(patient.split("/")[:2])
+        for told in (named, named.removeprefix("Patient/")):
+            result = hutong(
+                "recognize", told, "--item", "http://loinc.org|6690-2", "--data", str(served), "--json"
+            )
+            assert json.loads(result.stdout)["resourceType"] == "Parameters", result.stdout
+        unknown = hutong("recognize", "nobody", "--item", "http://loinc.org|6690-2", "--data", str(served))
+        assert unknown.returncode == 1
+        assert unknown.stdout.startswith("HT-REST-01")
+
+    def test_what_it_was_not_told_of(self, served: Path) -> None:
+        assert "没有数据源" in hutong("sources", "list", "--data", str(served), lang="zh").stdout
+        assert "没有发送目标" in hutong("destinations", "list", "--data", str(served), lang="zh").stdout
+        assert hutong("care", "due", "--data", str(served)).stdout == "None.\n"
