@@ -1,15 +1,12 @@
 """Messages of laboratory devices (ASTM E1394): admitted, mapped, answered in their own records."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from gateway.ingest.hl7v2 import Maps
 from gateway.ingest.kind import Admission, Level, Origin, Verdict
-from gateway.journal import Incoming
-from gateway.journal.detail import issue_row
 from mappings.astm import AstmMessage, parse
 from mappings.astm.write import write_message
 from mappings.language.result import Result
@@ -34,7 +31,7 @@ class Astm:
             messages = parse(raw, fallback=self.fallback)
         except MalformedMessage as error:
             # What came over the line of a device is kept, whatever it is: the device will not say it again.
-            incoming = self._incoming(raw, origin, hash=blake2b(raw, digest_size=16).digest(), error=error)
+            incoming = origin.incoming(self.name, raw, source="", error=error)
             return [Admission(None, incoming, None, error, "error")]
         if len(messages) == 1:
             return [self._admission(messages[0], raw, origin)]
@@ -73,30 +70,17 @@ class Astm:
 
     def _admission(self, message: AstmMessage, raw: bytes, origin: Origin) -> Admission:
         error = problem(message)
-        incoming = replace(
-            self._incoming(raw, origin, hash=content_hash(message), error=error),
+        incoming = origin.incoming(
+            self.name,
+            raw,
             source=message.sender[:200],
             control_id=message.control_id or "",
             event=f"{message.code}^{message.event}",
             keys=keys(message),
+            hash=content_hash(message),
+            error=error,
         )
         return Admission(message, incoming, message, error, "error" if error is not None else "accept")
-
-    def _incoming(self, raw: bytes, origin: Origin, *, hash: bytes, error: FhirError | None) -> Incoming:
-        return Incoming(
-            kind=self.name,
-            channel=origin.channel,
-            peer=origin.peer,
-            source="",
-            control_id="",
-            event="",
-            keys=(),
-            hash=hash,
-            request_id=origin.request_id,
-            received=origin.received,
-            raw=raw,
-            problem=issue_row(error.issues[0]) if error is not None else None,
-        )
 
 
 def problem(message: AstmMessage) -> FhirError | None:

@@ -5,9 +5,9 @@ so that its study is whole (gateway/imaging).
 """
 
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from gateway.ingest.json_answer import JsonAnswer
 from gateway.ingest.kind import Admission, Level, Origin, Verdict
 from gateway.journal import Incoming
 from gateway.journal.detail import issue_row
@@ -34,13 +34,12 @@ class Maps(Protocol):
     def run_dicom(self, instance: Instance, record: Json) -> Result: ...
 
 
-class Dicom:
+class Dicom(JsonAnswer):
     """`file`: files an object that came as a message; returns its record with its study, and what the study makes of the
     result. None: each object on its own. `check` raises what speaks against an object beside its own content.
     """
 
     name = "dicom"
-    media_type = "application/json; charset=utf-8"
 
     def __init__(
         self, maps: Maps, *, file: File | None = None, check: Callable[[Instance], None] | None = None
@@ -79,9 +78,6 @@ class Dicom:
             result = with_electrocardiogram(result, bytes(raw), cast("ActiveMaps", self.maps))
         return place(result) if place is not None else result
 
-    def wants(self, header: Any, level: Level, verdict: Verdict) -> bool:
-        return level == "original"
-
     def answer(
         self, header: Any, verdict: Verdict, *, level: Level, issues: Sequence[Issue] = (), text: str = ""
     ) -> bytes:
@@ -89,9 +85,6 @@ class Dicom:
         if isinstance(header, Instance):
             said |= {"SOPInstanceUID": header.uid, "StudyInstanceUID": header.study}
         return encode(said)
-
-    def join(self, answers: Sequence[bytes], header: Any) -> bytes:
-        return answers[0] if len(answers) == 1 else b"[" + b",\n".join(answers) + b"]"
 
     def refuse(self, raw: bytes, error: FhirError) -> bytes | None:
         return None
@@ -104,18 +97,13 @@ class Dicom:
             institution = instance.text(0x00080080)
             source = "|".join((instance.source or instance.text(0x00081010), institution)).strip("|")
             uid, study, modality = instance.uid, instance.study, instance.modality
-        return Incoming(
-            kind=self.name,
-            channel=origin.channel,
-            peer=origin.peer,
+        return origin.incoming(
+            self.name,
+            raw,
             source=source or "dicom",
             control_id=uid,
             event=modality,
             # Objects of one study are processed in their order.
             keys=(f"study {study}",) if study else (),
-            hash=blake2b(raw, digest_size=16).digest(),
-            request_id=origin.request_id,
-            received=origin.received,
-            raw=raw,
-            problem=issue_row(error.issues[0]) if error is not None else None,
+            error=error,
         )

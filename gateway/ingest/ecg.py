@@ -4,25 +4,21 @@
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from gateway.ingest.kind import Admission, Level, Origin, Verdict
+from gateway.ingest.json_answer import JsonAnswer
+from gateway.ingest.kind import Admission, Origin
 from gateway.journal import Incoming
-from gateway.journal.detail import issue_row
 from mappings.language.result import Result
-from terminology.fhirjson import encode
-from terminology.issues import FhirError, Issue, Unavailable, UnmappableMessage
+from terminology.issues import FhirError, Unavailable, UnmappableMessage
 
 if TYPE_CHECKING:
     from mappings.ecg.convert import Examined
     from mappings.language.active import ActiveMaps
 
 
-class Ecg:
+class Ecg(JsonAnswer):
     """`name`: the adapter, "aecg", "scp", "dicom" or "ecg"."""
-
-    media_type = "application/json; charset=utf-8"
 
     def __init__(self, maps: "ActiveMaps", name: str) -> None:
         self.maps, self.name = maps, name
@@ -54,20 +50,6 @@ class Ecg:
             raise problem
         return convert_ecg(message, self.maps)
 
-    def wants(self, header: object, level: Level, verdict: Verdict) -> bool:
-        return level == "original"
-
-    def answer(
-        self, header: object, verdict: Verdict, *, level: Level, issues: Sequence[Issue] = (), text: str = ""
-    ) -> bytes:
-        return encode({"answer": verdict, "text": text, "issues": [issue_row(issue) for issue in issues]})
-
-    def join(self, answers: Sequence[bytes], header: object) -> bytes:
-        return answers[0]
-
-    def refuse(self, raw: bytes, error: FhirError) -> bytes | None:
-        return self.answer(None, "reject", level="original", issues=error.issues)
-
     def _incoming(
         self, raw: bytes, origin: Origin, examined: "Examined | None", error: FhirError | None
     ) -> Incoming:
@@ -78,19 +60,13 @@ class Ecg:
             source = f"{machine.model or machine.manufacturer or 'ECG'}|{machine.institution}"
             event = recording.title
             keys = [key for key in (recording.patient.id, recording.order) if key]
-        return Incoming(
-            kind=self.name,
-            channel=origin.channel,
-            peer=origin.peer,
+        return origin.incoming(
+            self.name,
+            raw,
             source=source,
-            control_id="",
             event=event,
             keys=tuple(keys),
-            hash=blake2b(raw, digest_size=16).digest(),
-            request_id=origin.request_id,
-            received=origin.received,
-            raw=raw,
-            problem=issue_row(error.issues[0]) if error is not None else None,
+            error=error,
         )
 
 

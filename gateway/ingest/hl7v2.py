@@ -11,7 +11,6 @@ from typing import Protocol
 from gateway.gate import Gate, refusal
 from gateway.ingest.kind import Admission, Level, Origin, Verdict
 from gateway.journal import Incoming
-from gateway.journal.detail import issue_row
 from mappings.hl7v2 import Message, parse
 from mappings.hl7v2.ack import Header, acknowledge, batch_of, guess_header, read_header
 from mappings.hl7v2.batch import is_batch, split
@@ -126,19 +125,15 @@ class Hl7v2:
     def _incoming(
         self, raw: bytes, header: Header, keys: tuple[str, ...], origin: Origin, error: FhirError | None
     ) -> Incoming:
-        return Incoming(
-            kind=self.name,
-            channel=origin.channel,
-            peer=origin.peer,
+        return origin.incoming(
+            self.name,
+            raw,
             source="|".join(header.sending),
             control_id=header.control_id,
             event=f"{header.code}^{header.event}".rstrip("^"),
             keys=keys,
             hash=content_hash(raw),
-            request_id=origin.request_id,
-            received=origin.received,
-            raw=raw,
-            problem=issue_row(error.issues[0]) if error is not None else None,
+            error=error,
         )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from gateway.gate import Gate, refusal
 from gateway.ingest.kind import Admission, Level, Origin, Verdict
 from gateway.journal import Incoming
-from gateway.journal.detail import issue_row
 from mappings.language.result import Result
 from terminology.issues import FhirError, Forbidden, Issue, UnmappableMessage
 
@@ -190,19 +189,15 @@ class Hl7v3:
     def _incoming(self, raw: bytes, heard: Heard, origin: Origin, error: FhirError | None) -> Incoming:
         interaction = heard.interaction
         action = heard.action.name if heard.action is not None else ""
-        return Incoming(
-            kind=self.name,
-            channel=origin.channel,
-            peer=origin.peer,
+        return origin.incoming(
+            self.name,
+            raw,
             source=interaction.source if interaction is not None else "",
             control_id=(interaction.id[1] or interaction.id[0])[:200] if interaction is not None else "",
             event=action or (interaction.root.name[:80] if interaction is not None else ""),
             keys=keys(interaction.root) if interaction is not None else (),
             hash=content_hash(interaction, raw),
-            request_id=origin.request_id,
-            received=origin.received,
-            raw=raw,
-            problem=issue_row(error.issues[0]) if error is not None else None,
+            error=error,
         )
 
 

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway.ingest.kind import Admission, Level, Origin, Verdict
+from gateway.ingest.kind import Admission, Level, Origin, Verdict, hash_of
 from gateway.journal import Incoming
 from gateway.journal.detail import issue_row
 from mappings.hl7v2.charset import decode as decode_text
@@ -105,19 +104,13 @@ class JsonBody:
     def _incoming(
         self, raw: bytes, event: str, content: bytes, origin: Origin, error: FhirError | None
     ) -> Incoming:
-        return Incoming(
-            kind=self.name,
-            channel=origin.channel,
-            peer=origin.peer,
+        return origin.incoming(
+            self.name,
+            raw,
             source="json",
-            control_id="",
             event=event,
-            keys=(),
-            hash=blake2b(content, digest_size=16).digest(),
-            request_id=origin.request_id,
-            received=origin.received,
-            raw=raw,
-            problem=issue_row(error.issues[0]) if error is not None else None,
+            hash=hash_of(content),
+            error=error,
         )
 
 

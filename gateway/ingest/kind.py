@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from gateway.journal import Incoming
+from gateway.journal.detail import issue_row
 from mappings.language.result import Result
 from terminology.issues import FhirError, Issue
 
 Verdict = Literal["accept", "error", "reject"]
 Level = Literal["original", "accept", "application"]
+
+
+def hash_of(content: bytes) -> bytes:
+    """Return what the journal tells one content from another by."""
+    return blake2b(content, digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,35 @@ class Origin:
     received: int
     source: str = ""
     map: str = ""
+
+    def incoming(
+        self,
+        kind: str,
+        raw: bytes,
+        *,
+        source: str,
+        control_id: str = "",
+        event: str = "",
+        keys: tuple[str, ...] = (),
+        hash: bytes | None = None,
+        error: FhirError | None = None,
+    ) -> Incoming:
+        """Return `raw` as the journal keeps it. `hash`: of what makes it the same message, where that is not every byte;
+        `error`: why it is parked."""
+        return Incoming(
+            kind=kind,
+            channel=self.channel,
+            peer=self.peer,
+            source=source,
+            control_id=control_id,
+            event=event,
+            keys=keys,
+            hash=hash_of(raw) if hash is None else hash,
+            request_id=self.request_id,
+            received=self.received,
+            raw=raw,
+            problem=issue_row(error.issues[0]) if error is not None else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,13 @@
 """Rows of a sheet (CSV in any charset, JSON): each row is a message of its own, so a bad one never holds the others up."""
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from gateway.ingest.kind import Admission, Level, Origin, Verdict
-from gateway.journal import Incoming
-from gateway.journal.detail import issue_row
+from gateway.ingest.json_answer import JsonAnswer
+from gateway.ingest.kind import Admission, Origin, hash_of
 from mappings.language.result import Result
 from terminology.fhirjson import Json, decode, encode
-from terminology.issues import FhirError, Issue, MalformedMessage, TooLarge, UnmappableMessage
+from terminology.issues import FhirError, MalformedMessage, TooLarge, UnmappableMessage
 
 if TYPE_CHECKING:
     from mappings.language.active import ActiveMaps
@@ -23,11 +21,10 @@ PERSON = (
 )  # fmt: skip
 
 
-class Table:
+class Table(JsonAnswer):
     """The map of a row is the one that knows most of its columns."""
 
     name = "table"
-    media_type = "application/json; charset=utf-8"
 
     def __init__(self, maps: "ActiveMaps") -> None:
         self.maps = maps
@@ -87,14 +84,6 @@ class Table:
         result.codec, result.is_guessed = message["charset"], message["guessed"]
         return result
 
-    def wants(self, header: Any, level: Level, verdict: Verdict) -> bool:
-        return level == "original"
-
-    def answer(
-        self, header: Any, verdict: Verdict, *, level: Level, issues: Sequence[Issue] = (), text: str = ""
-    ) -> bytes:
-        return encode({"answer": verdict, "text": text, "issues": [issue_row(issue) for issue in issues]})
-
     def join(self, answers: Sequence[bytes], header: Any) -> bytes:
         return b"[" + b",\n".join(answers) + b"]"
 
@@ -103,19 +92,14 @@ class Table:
 
     def _admission(self, message: Json, origin: Origin, error: FhirError | None) -> Admission:
         raw = encode(message)
-        incoming = Incoming(
-            kind=self.name,
-            channel=origin.channel,
-            peer=origin.peer,
+        incoming = origin.incoming(
+            self.name,
+            raw,
             source=origin.source or "table",
-            control_id="",
             event=message["map"],
             keys=keys_of(message["row"]),
-            hash=blake2b(encode(message["row"]), digest_size=16).digest(),
-            request_id=origin.request_id,
-            received=origin.received,
-            raw=raw,
-            problem=issue_row(error.issues[0]) if error is not None else None,
+            hash=hash_of(encode(message["row"])),
+            error=error,
         )
         return Admission(None, incoming, message, error, "error" if error is not None else "accept")
 

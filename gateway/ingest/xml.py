@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from gateway.ingest.kind import Admission, Level, Origin, Verdict
 from gateway.journal import Incoming
-from gateway.journal.detail import issue_row
 from mappings.language.result import Result
 from terminology.issues import FhirError, Issue
 
@@ -86,17 +84,10 @@ class Xml:
     def _incoming(
         self, raw: bytes, message: "XmlMessage | None", event: str, origin: Origin, error: FhirError | None
     ) -> Incoming:
-        return Incoming(
-            kind=self.name,
-            channel=origin.channel,
-            peer=origin.peer,
+        return origin.incoming(
+            self.name,
+            raw,
             source=message.root.name[:80] if message is not None else "xml",
-            control_id="",
             event=event,
-            keys=(),
-            hash=blake2b(raw, digest_size=16).digest(),
-            request_id=origin.request_id,
-            received=origin.received,
-            raw=raw,
-            problem=issue_row(error.issues[0]) if error is not None else None,
+            error=error,
         )
