@@ -5,11 +5,11 @@ GET /messages/unmapped. A thin ASGI application, like the FHIR routes (docs/desi
 """
 
 import asyncio
-import re
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
+from gateway.channels.parameters import NUMBER, instant, whole_number
 from gateway.channels.part import FHIR_JSON, Part, Receive, Reply, json_reply, read_body
 from gateway.gate import Gate
 from gateway.ingest.intake import Intake, Taken
@@ -21,8 +21,6 @@ from terminology.fhirjson import Json, encode
 from terminology.issues import FhirError, InvalidInput, NotAllowed, NotFound
 
 WAIT_SECONDS = 30.0
-NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
-INSTANT = "2026-03-15T08:00:00+08:00"
 
 
 class Messages(Part):
@@ -121,9 +119,9 @@ class Messages(Part):
         return json_reply(answer)
 
     async def _unmapped(self, request: Request) -> Reply:
-        count = _whole(request, "count", 100)
+        count = whole_number(request, "count", 100)
         rows = await self.journal.unmapped(
-            domain=request.param("domain"), count=min(count, 1000), offset=_whole(request, "offset", 0)
+            domain=request.param("domain"), count=min(count, 1000), offset=whole_number(request, "offset", 0)
         )
         return json_reply({"unmapped": rows})
 
@@ -193,7 +191,7 @@ def read_filter(request: Request) -> tuple[Filter, int | None, int]:
     if state is not None and state not in (*STATES, "trouble"):
         expected = " | ".join((*STATES, "trouble"))
         raise InvalidInput("HT-MSG-12", name="state", value=state[:40], expected=expected)
-    instants = {name: _instant(request, name) for name in ("since", "until")}
+    instants = {name: instant(request, name) for name in ("since", "until")}
     wanted = Filter(
         state=_state(state),
         trouble=state == "trouble",
@@ -205,33 +203,12 @@ def read_filter(request: Request) -> tuple[Filter, int | None, int]:
         since=instants["since"],
         until=instants["until"],
     )
-    before = _whole(request, "before", 0) or None
-    return wanted, before, _whole(request, "count", 50)
+    before = whole_number(request, "before", 0) or None
+    return wanted, before, whole_number(request, "count", 50)
 
 
 def _state(text: str | None) -> State | None:
     return next((state for state in STATES if state == text), None)
-
-
-def _instant(request: Request, name: str) -> int | None:
-    text = request.param(name)
-    if text is None:
-        return None
-    try:
-        # A "+" of an unescaped offset arrives as a space.
-        value = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError:
-        raise InvalidInput("HT-MSG-12", name=name, value=text[:40], expected=INSTANT) from None
-    return int((value if value.tzinfo else value.astimezone()).timestamp() * 1000)
-
-
-def _whole(request: Request, name: str, default: int) -> int:
-    text = request.param(name)
-    if text is None:
-        return default
-    if not NUMBER.fullmatch(text):
-        raise InvalidInput("HT-MSG-12", name=name, value=text[:40], expected="0, 1, 2 …")
-    return int(text)
 
 
 def _quote(text: str) -> str:

@@ -7,6 +7,7 @@ POST /imaging/asides/{id}/accept|discard · GET /imaging/forwards · POST /imagi
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from gateway.channels.parameters import whole_number
 from gateway.channels.part import Part, Receive, Reply, json_reply, read_body
 from gateway.imaging import forward, orphans, studies
 from gateway.rest.request import Request
@@ -82,7 +83,9 @@ class ImagingRoutes(Part):
         state = request.param("state") or "open"
         if state not in STATES:
             raise InvalidInput("HT-MSG-12", name="state", value=state[:40], expected=" | ".join(STATES))
-        count, offset = (_whole(request, name, default) for name, default in (("count", 50), ("offset", 0)))
+        count, offset = (
+            whole_number(request, name, default) for name, default in (("count", 50), ("offset", 0))
+        )
         rows = await asyncio.to_thread(
             orphans.listing, self.imaging.archive, state=state, limit=min(count, MOST), offset=offset
         )
@@ -145,12 +148,3 @@ async def _body(request: Request, receive: Receive) -> Json:
 
 def _by(body: Json, peer: str) -> str:
     return str(body.get("by") or peer)[:80]
-
-
-def _whole(request: Request, name: str, default: int) -> int:
-    text = request.param(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InvalidInput("HT-MSG-12", name=name, value=text[:40], expected="0, 1, 2 …")
-    return int(text)

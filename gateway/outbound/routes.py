@@ -5,11 +5,11 @@ POST /deliveries/{id}/replay|park|unpark|discard · POST /deliveries/replay ·
 GET /deliveries/destinations · GET /deliveries/destinations/{name} · POST /deliveries/destinations/{name}/test|replay
 """
 
-import re
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
+from gateway.channels.parameters import NUMBER, instant, whole_number
 from gateway.channels.part import Part, Receive, Reply, json_reply
 from gateway.outbound.delivery import STATES, Delivery, State
 from gateway.outbound.post import Post
@@ -18,8 +18,6 @@ from gateway.rest.request import Request
 from terminology.fhirjson import Json
 from terminology.issues import InvalidInput, NotAllowed, NotFound
 
-NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
-INSTANT = "2026-03-15T08:00:00+08:00"
 MOST_REPLAYED = 10_000
 
 
@@ -202,35 +200,14 @@ def read_filter(request: Request, *, destination: str | None = None) -> tuple[Fi
         key=request.param("key"),
         control_id=request.param("control_id"),
         focus=request.param("focus"),
-        since=_instant(request, "since"),
-        until=_instant(request, "until"),
+        since=instant(request, "since"),
+        until=instant(request, "until"),
     )
     return (
         wanted,
-        _whole(request, "before", 0) or None,
-        max(1, min(_whole(request, "count", 50), LARGEST_PAGE)),
+        whole_number(request, "before", 0) or None,
+        max(1, min(whole_number(request, "count", 50), LARGEST_PAGE)),
     )
-
-
-def _instant(request: Request, name: str) -> int | None:
-    text = request.param(name)
-    if text is None:
-        return None
-    try:
-        # A "+" of an unescaped offset arrives as a space.
-        value = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError:
-        raise InvalidInput("HT-MSG-12", name=name, value=text[:40], expected=INSTANT) from None
-    return int((value if value.tzinfo else value.astimezone()).timestamp() * 1000)
-
-
-def _whole(request: Request, name: str, default: int) -> int:
-    text = request.param(name)
-    if text is None:
-        return default
-    if not NUMBER.fullmatch(text):
-        raise InvalidInput("HT-MSG-12", name=name, value=text[:40], expected="0, 1, 2 …")
-    return int(text)
 
 
 def _flag(request: Request, name: str) -> bool:
