@@ -4,17 +4,18 @@ Each layer is a store over the one beneath it, so that REST, messages, workflows
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gateway.catalogues.place import snapshot_folder
 from gateway.imaging.accession import NumberingStore
 from gateway.ingest.late_order import LateOrders
-from gateway.operations.terminology_library import NoticingStore, TerminologyLibrary
+from gateway.operations.terminology_library import TerminologyLibrary
 from gateway.outbound.watched import WatchedStore
 from gateway.recognition.watch import RecognitionStore
 from gateway.rest import context as rest
 from gateway.search import Options, Parameters
 from gateway.settings import Settings
+from gateway.store.layer import NoticingStore
 from gateway.store.protocol import Store
 from terminology.snapshot.library import CatalogueLibrary
 
@@ -65,7 +66,7 @@ def build_write_path(settings: Settings, stored: Store, late: LateOrders) -> Wri
     guarded, desk = _workflow(settings, outgoing, library)
     recognition = RecognitionStore(NoticingStore(guarded, library.notice))
     # Orders get their accession number on the one write path, before anybody is told of them.
-    store = cast(Store, NoticingStore(cast(Store, NumberingStore(recognition)), late.arrived))
+    store = NoticingStore(NumberingStore(recognition), late.arrived)
     return WritePath(store, stored, outgoing, recognition, library, desk)
 
 

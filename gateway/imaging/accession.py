@@ -4,14 +4,13 @@ The number follows from the order's id, so that it is the same on every node and
 HT and 12 characters without the ones that are mistaken for others, 14 in all (SH holds 16).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from hashlib import blake2b
-from typing import Any
 
 from gateway.imaging.orders import kind_of
-from gateway.store.protocol import Commit, Delete, Put, Store, Version
+from gateway.store.layer import Layer
+from gateway.store.protocol import Commit, Delete, Put, Version
 from terminology.fhirjson import Json
 
 TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
@@ -60,14 +59,8 @@ def with_number(order: Json) -> Json:
     return {**order, "identifier": [*order.get("identifier", ()), given]}
 
 
-class NumberingStore:
+class NumberingStore(Layer):
     """A store that gives accession numbers on the one write path, whoever writes the order; all else is the store's own."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     async def commit(self, commit: Commit) -> Sequence[Version | None]:
         if not any(_is_order(change) for change in commit.changes):
@@ -79,16 +72,6 @@ class NumberingStore:
             for change in commit.changes
         ]
         return await self._store.commit(replace(commit, changes=changes))
-
-    def history(
-        self,
-        type: str | None = None,
-        id: str | None = None,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[Version]:
-        return self._store.history(type, id, since=since, until=until)
 
 
 def _is_order(change: Put | Delete) -> bool:

@@ -7,9 +7,8 @@ commit in this process, and other processes' writes are looked for once a second
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from conformance import profiles
 from gateway.store.protocol import Commit, Delete, Store, Version
@@ -122,29 +121,3 @@ def _read(kind: str, body: bytes) -> Json:
     resource = decode_resource(body)
     check_shape(resource, "stored")
     return resource
-
-
-class NoticingStore:
-    """A store that tells about each commit after it was written; everything else is the store's own."""
-
-    def __init__(self, store: Store, notice: Callable[[Commit], None]) -> None:
-        self._store = store
-        self._notice = notice
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, commit: Commit) -> Sequence[Version | None]:
-        written = await self._store.commit(commit)
-        self._notice(commit)
-        return written
-
-    def history(
-        self,
-        type: str | None = None,
-        id: str | None = None,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[Version]:
-        return self._store.history(type, id, since=since, until=until)

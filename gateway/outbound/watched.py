@@ -1,10 +1,11 @@
 """The store that tells the way out of each commit, and adds to its outbox what subscriptions to resources ask for."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
+from gateway.store.layer import Layer
 from gateway.store.protocol import Commit, OutboxRow, Put, Store, Version
 from terminology.fhirjson import Json
 from terminology.issues import VersionConflict
@@ -31,17 +32,15 @@ class Watcher(Protocol):
     def written(self, commit: Commit) -> None: ...
 
 
-class WatchedStore:
+class WatchedStore(Layer):
     """Everything but `commit` is the store's own. `now` is the time with its offset."""
 
     def __init__(self, store: Store, *, now: Callable[[], datetime]) -> None:
-        self._store, self._now = store, now
+        super().__init__(store)
+        self._now = now
         self.watcher: Watcher | None = None
         self.writes = 0
         """How many commits went through since the start: who follows the history need not ask while it stands."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     async def commit(self, commit: Commit) -> Sequence[Version | None]:
         written = await self._write(commit)
@@ -98,16 +97,6 @@ class WatchedStore:
     async def _expecting(self, change: Put) -> Put:
         version = await self._store.read(change.resource["resourceType"], change.resource["id"])
         return replace(change, expected=version.version if version is not None else 0)
-
-    def history(
-        self,
-        type: str | None = None,
-        id: str | None = None,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[Version]:
-        return self._store.history(type, id, since=since, until=until)
 
     def _rows(self, change: Put, topics: Sequence[str]) -> list[OutboxRow]:
         resource = change.resource

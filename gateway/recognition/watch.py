@@ -6,15 +6,16 @@ are being made (a load, an emergency). What a stop left undone is found again at
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway.search.parse import parse
 from gateway.store.changes import key
+from gateway.store.layer import Layer
 from gateway.store.protocol import Commit, Put, Store, Version
 from gateway.store.pulse import START_SECONDS
 from terminology.fhirjson import Json, decode_resource
@@ -37,18 +38,15 @@ AGAIN = timedelta(hours=1)
 log = logging.getLogger("gateway.recognition")
 
 
-class RecognitionStore:
+class RecognitionStore(Layer):
     """`store` with both hooks; `start` makes the reminders, until then triggers wait in a bounded queue."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self._queue: asyncio.Queue[tuple[Json, asyncio.Event]] = asyncio.Queue(MAX_WAITING)
         self._asked = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._context: Context | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     def start(self, context: "Context") -> None:
         """Begin to make reminders; `context` is the one that REST has."""
@@ -78,16 +76,6 @@ class RecognitionStore:
         if triggers and self._worker is not None:
             await self._offer(triggers)
         return written
-
-    def history(
-        self,
-        type: str | None = None,
-        id: str | None = None,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[Version]:
-        return self._store.history(type, id, since=since, until=until)
 
     async def _offer(self, triggers: list[Json]) -> None:
         is_idle = self._queue.empty()

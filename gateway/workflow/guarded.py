@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.search.query import Query
 from gateway.store.changes import key
+from gateway.store.layer import Layer
 from gateway.store.protocol import Commit, Delete, Put, SearchPage, Store, Version
 from gateway.workflow import notify, provenance
 from gateway.workflow.access import AUDITED, AccessLog
@@ -41,7 +42,7 @@ class StepFirst(Exception):
         self.task, self.statuses, self.elements = task, statuses, elements
 
 
-class GuardedStore:
+class GuardedStore(Layer):
     """`clock` gives the time with its offset; `shelf` the rules with a date; `terminology` the catalogues they ask."""
 
     def __init__(
@@ -53,14 +54,12 @@ class GuardedStore:
         new_id: Callable[[], str],
         terminology: Any = None,
     ) -> None:
-        self._store, self._terminology = store, terminology
+        super().__init__(store)
+        self._terminology = terminology
         self.shelf, self._clock, self._new_id = shelf, clock, new_id
         self._machines = machines()
         self._memo = Memo()
         self._access = AccessLog(store, clock=clock, new_id=new_id)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     @property
     def plain(self) -> Store:
