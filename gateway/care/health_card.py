@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from terminology.issues import Forbidden, InvalidInput
+from terminology.issues import BusinessRule, Forbidden, InvalidInput
 
 LONGEST = 512
 
@@ -24,12 +24,15 @@ class Card:
 
 
 def read_card(content: str, rules: dict[str, Any], key: bytes, *, now: datetime) -> Card:
-    """Return what a code says. Raises InvalidInput for no code (HT-HC-01), Forbidden for a forged (02) or expired one (03)."""
+    """Return what a code says. Raises InvalidInput for no code (HT-HC-01), Forbidden for a forged (02) or expired one (03), BusinessRule for a pack that cannot be used (08)."""
     text = content.strip()
     for form in rules["forms"] if len(text) <= LONGEST else ():
-        found = re.fullmatch(form["pattern"], text, re.ASCII)
-        if found is not None:
-            return _proven(found, form, rules, key, now)
+        try:
+            found = re.fullmatch(form["pattern"], text, re.ASCII)
+            if found is not None:
+                return _proven(found, form, rules, key, now)
+        except (re.error, KeyError, TypeError, AttributeError) as error:
+            raise BusinessRule("HT-HC-08", detail=f"{type(error).__name__}: {error}"[:200]) from None
     raise InvalidInput("HT-HC-01", length=len(content))
 
 

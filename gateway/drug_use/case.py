@@ -65,7 +65,8 @@ async def drug_of(request: Json, read: Read) -> tuple[Other, tuple[str, ...]]:
 def to_other(reference: str, concept: object) -> Other:
     """Return the names and codes of a CodeableConcept."""
     tree = concept if isinstance(concept, dict) else {}
-    rows = [row for row in tree.get("coding") or () if isinstance(row, dict)]
+    codings = tree.get("coding")
+    rows = [row for row in codings if isinstance(row, dict)] if isinstance(codings, list) else []
     names = [tree.get("text"), *(row.get("display") for row in rows)]
     codes = [f"{row.get('system', '')}|{row['code']}" for row in rows if row.get("code")]
     return Other(

@@ -83,6 +83,8 @@ def days_of(request: Json) -> tuple[Decimal | None, Issue | None]:
         value = Decimal(str(quantity["value"]))
     except InvalidOperation:
         value = Decimal(-1)
+    if not value.is_finite():
+        value = Decimal(-1)
     found = value if unit == "d" else convert(value, unit, "d")
     if found is None or found <= 0:
         shown = f"{quantity.get('value')} {quantity.get('unit') or quantity.get('code') or ''}"

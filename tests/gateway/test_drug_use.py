@@ -128,6 +128,26 @@ class TestBefore:
 
         run(body())
 
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"medicationCodeableConcept": {"coding": 5, "text": ["x"]}},
+            {"medicationCodeableConcept": {"coding": ["x", {"code": []}]}},
+            {"dispenseRequest": {"expectedSupplyDuration": {"value": "NaN", "unit": "d"}}},
+            {"dispenseRequest": {"expectedSupplyDuration": {"value": "1e400", "code": "wk"}}},
+            {"dispenseRequest": {"expectedSupplyDuration": 7}, "encounter": {"reference": 3}},
+            {"reasonCode": ["x", {"text": 1}], "requester": {"reference": {}}, "id": {"a": 1}},
+            {"medicationReference": {"reference": "Medication/none"}, "subject": []},
+        ],
+    )
+    def test_odd_drafts_break_nothing(self, tmp_path: Path, odd: Json) -> None:
+        async def body() -> None:
+            async with county(tmp_path) as client:
+                draft = {**prescription("m", "注射用天麻素"), **odd}
+                assert "cards" in await call(client, "/hutong-drug-use-order-sign", hook(draft))
+
+        run(body())
+
     def test_an_unknown_service_is_404(self, tmp_path: Path) -> None:
         async def body() -> None:
             async with county(tmp_path) as client:

@@ -110,6 +110,21 @@ class TestHealthCard:
 
         run(body())
 
+    def test_a_pack_that_cannot_be_used_says_so(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            packs = tmp_path / "packs"
+            packs.mkdir()
+            (packs / "card.yaml").write_text(
+                "pack: health-card\nversion: '2'\neffective: 2026-01-01\nsource: x\n"
+                "rules: {system: s, longest_seconds: 60, forms: [{pattern: '.*', time: '%Y', signed: '{index}'}]}\n"
+            )
+            key = with_key(tmp_path)
+            async with county(tmp_path / "data", health_card_key=key, workflow_packs=packs) as client:
+                refused = await client.ask("POST", "/Patient/$resolve-health-card", asked(code()), status=409)
+                assert refused["issue"][0]["details"]["coding"][0]["code"] == "HT-HC-08"
+
+        run(body())
+
     def test_without_a_key_no_code_is_believed(self, tmp_path: Path) -> None:
         async def body() -> None:
             async with county(tmp_path) as client:
