@@ -1,19 +1,22 @@
 """Whose visit is due: the open visits of active plans with their phase (workflows W9: due, overdue, lost)."""
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from gateway.care.plan import C, code_of, colour_of, day_of, open_visits
-from gateway.search.parse import parse
+from gateway.care.record import every
 from gateway.store.protocol import Commit, OutboxRow, Put, Store
-from terminology.fhirjson import Json, decode_resource
+from terminology.fhirjson import Json
+from terminology.issues import FhirError, Unavailable, VersionConflict
+
+log = logging.getLogger("gateway.care")
 
 LOST = timedelta(days=180)
 """So long after its day an open visit means that the patient is lost to follow-up."""
 AHEAD = timedelta(days=7)
-PAGE = 200
 MOST_PLANS = 200_000
 COLUMNS = ("plan", "patient", "name", "category", "colour", "visit", "date", "phase", "days", "team")
 
@@ -79,30 +82,18 @@ def first_due(plan: Json, today: date, within: timedelta = AHEAD) -> Due | None:
 
 async def active_plans(store: Store, *, team: str = "") -> AsyncIterator[Json]:
     """Yield the active plans page by page, in a stable order."""
-    cursor: str | None = None
-    count = 0
-    while count < MOST_PLANS:
-        params = [("status", "active"), ("_sort", "_id"), ("_count", str(PAGE))]
-        if cursor:
-            params.append(("_cursor", cursor))
-        page = await store.search(
-            parse("CarePlan", params, strict=True, parameters=store.parameters, max_count=PAGE)
-        )
-        for version in page.matches:
-            count += 1
-            if version.body is None:
-                continue
-            plan = decode_resource(version.body)
-            if not team or str((plan.get("author") or {}).get("reference", "")) == team:
-                yield plan
-        cursor = page.cursor
-        if not cursor:
-            return
+    async for plan in every(store, "CarePlan", [("status", "active")], most=MOST_PLANS):
+        if not team or str((plan.get("author") or {}).get("reference", "")) == team:
+            yield plan
 
 
 async def remind(store: Store, *, today: date, now: str) -> int:
-    """Tell the team of each visit that is due, once: the visit goes from not-started to scheduled in the same commit."""
-    told = 0
+    """Tell the team of each visit that is due, once: the visit goes from not-started to scheduled in the same commit.
+
+    A plan that cannot be written is logged and left for the next day. Raises VersionConflict, after all others, when
+    somebody else wrote a plan meanwhile: looking again tells only what was not told.
+    """
+    told, crossed = 0, None
     async for plan in active_plans(store):
         found = first_due(plan, today)
         if found is None or found.phase == "lost":
@@ -118,8 +109,17 @@ async def remind(store: Store, *, today: date, now: str) -> int:
             "at": now,
         }
         row = OutboxRow("careplan-due", found.patient, payload)
-        await store.commit(Commit([Put(changed, expected=number)], outbox=[row]))
-        told += 1
+        try:
+            await store.commit(Commit([Put(changed, expected=number)], outbox=[row]))
+            told += 1
+        except VersionConflict as error:
+            crossed = error
+        except Unavailable:
+            raise
+        except FhirError as error:
+            log.warning("visit not called: %s", error, extra={"resource": found.plan})
+    if crossed is not None:
+        raise crossed
     return told
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from conformance.chronic import Disease, Diseases, Grade, grade, measured, urgent
 from conformance.chronic.grading import unsatisfactory
-from gateway.care.plan import regraded
-from gateway.care.record import conditions_of, find, id_of, observations_of, plans_of
+from gateway.care.plan import is_for, regraded
+from gateway.care.record import conditions_of, id_of, observations_of, plans_of
 from gateway.store.protocol import Commit, OutboxRow, Put, Store
 from terminology.fhirjson import Json, decode_resource
 
@@ -63,12 +63,11 @@ async def _keep(patient: str, found: Grade, store: Store, *, now: datetime) -> N
     changes.append(
         Put(to_flag(patient, found, flag_id, now=now), expected=flag.version if flag is not None else 0)
     )
-    rows: list[OutboxRow] = []
     for plan in await plans_of(patient, store):
         changed = regraded(plan, found, f"RiskAssessment/{wanted['id']}", today=now.date())
         if changed is not None:
             changes.append(Put(changed, expected=int(plan["meta"]["versionId"])))
-    await store.commit(Commit(changes, outbox=rows))
+    await store.commit(Commit(changes))
 
 
 def to_assessment(patient: str, found: Grade, *, now: datetime) -> Json:
@@ -156,7 +155,7 @@ async def _propose(
         "reasonCode": [{"text": reason}],
         "supportingInfo": [{"reference": row.source} for row in findings],
     }
-    plans = [plan for plan in await plans_of(patient, store) if _is_for(plan, disease.id)]
+    plans = [plan for plan in await plans_of(patient, store) if is_for(plan, disease.id)]
     if plans:
         proposal["basedOn"] = [{"reference": f"CarePlan/{plans[0]['id']}"}]
     receivers = [str((plan.get("author") or {}).get("reference", "")) for plan in plans]
@@ -171,19 +170,5 @@ async def _propose(
     )
 
 
-def _is_for(plan: Json, disease: str) -> bool:
-    return any(
-        row.get("code") == disease
-        for concept in plan.get("category", ())
-        for row in concept.get("coding", ())
-    )
-
-
 def _says_the_same(known: Json, wanted: Json) -> bool:
     return all(known.get(name) == wanted[name] for name in ("method", "basis", "prediction", "status"))
-
-
-async def proposals_of(patient: str, store: Store) -> list[Json]:
-    """Return the referrals that were proposed and wait for a doctor."""
-    params = [("subject", patient), ("intent", "proposal"), ("status", "draft"), ("category", "referral")]
-    return await find(store, "ServiceRequest", params)

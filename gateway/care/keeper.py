@@ -20,7 +20,7 @@ from gateway.store.protocol import Commit, Put, Store
 from gateway.store.pulse import Pulse
 from gateway.workflow.actor import GATEWAY, acting_as
 from terminology.fhirjson import Json, decode_resource
-from terminology.issues import FhirError, VersionConflict
+from terminology.issues import FhirError, Unavailable, VersionConflict
 
 log = logging.getLogger("gateway.care")
 
@@ -60,7 +60,13 @@ class Keeper:
         touched = await self._touched()
         for patient, (day, evidence) in touched.items():
             with acting_as(GATEWAY):
-                await self._follow(patient, day, evidence)
+                try:
+                    await self._follow(patient, day, evidence)
+                except FhirError:
+                    raise
+                except Exception:
+                    # One odd record must not end the care of all others.
+                    log.exception("no grade", extra={"resource": patient})
         if self.follower.more.get("called") != began.date().isoformat():
             with acting_as(GATEWAY):
                 await remind(self.store, today=began.date(), now=began.isoformat(timespec="milliseconds"))
@@ -77,7 +83,7 @@ class Keeper:
                 log.warning("chronic care waits: %s", error)
                 self._pulse.again()
             except Exception:
-                # The outermost edge of a background part: one odd record must not end the care of all others.
+                # The outermost edge of a background part.
                 log.exception("chronic care stumbled")
                 self._pulse.again()
             await self._pulse.next()
@@ -111,9 +117,12 @@ class Keeper:
             except VersionConflict:
                 # Somebody wrote the plan meanwhile: what he wrote counts.
                 continue
+            except Unavailable:
+                # Nothing was remembered: what is not graded now is found again when the store is back.
+                raise
             except FhirError as error:
                 log.warning("no grade: %s", error, extra={"resource": patient})
-                break
+                return
         self._again()
 
     def _again(self) -> None:

@@ -1,6 +1,6 @@
 """What the store knows of one patient, as far as chronic care asks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from hashlib import sha256
 
 from gateway.search.parse import parse
@@ -8,6 +8,7 @@ from gateway.store.protocol import Store
 from terminology.fhirjson import Json, decode_resource
 
 MOST = 500
+PAGE = 200
 
 
 async def find(store: Store, type: str, params: Sequence[tuple[str, str]], *, most: int = MOST) -> list[Json]:
@@ -23,6 +24,28 @@ async def read_one(store: Store, reference: str) -> Json | None:
     type, _, id = reference.partition("/")
     version = await store.read(type, id) if type and id and "/" not in id else None
     return decode_resource(version.body) if version is not None and version.body is not None else None
+
+
+async def every(
+    store: Store, type: str, params: Sequence[tuple[str, str]], *, most: int
+) -> AsyncIterator[Json]:
+    """Yield what a search finds page by page, `most` at the most, in the order of the ids: what changes meanwhile moves nothing."""
+    cursor: str | None = None
+    count = 0
+    while count < most:
+        asked = [*params, ("_sort", "_id"), ("_count", str(PAGE))]
+        if cursor:
+            asked.append(("_cursor", cursor))
+        page = await store.search(
+            parse(type, asked, strict=True, parameters=store.parameters, max_count=PAGE)
+        )
+        for version in page.matches:
+            count += 1
+            if version.body is not None:
+                yield decode_resource(version.body)
+        cursor = page.cursor
+        if not cursor:
+            return
 
 
 async def conditions_of(patient: str, store: Store) -> list[Json]:

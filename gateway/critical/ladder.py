@@ -1,19 +1,24 @@
 """Who is called next when nobody acknowledges (workflows §2.1.5): each attempt is a Communication of its own, part of the first."""
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.care.record import find, id_of
+from gateway.care.record import every, id_of
 from gateway.critical.alert import C
 from gateway.critical.raise_alert import told
 from gateway.store.protocol import Commit, Put, Store
 from gateway.workflow.coordination import TASK_CODE, coding
 from gateway.workflow.draft import reference_of
+from gateway.workflow.moment import read_moment
 from gateway.workflow.packs import Packs
 from terminology.fhirjson import Json, decode_resource
+from terminology.issues import FhirError, Unavailable
+
+log = logging.getLogger("gateway.critical")
 
 WAITING = ("requested", "received")
-MOST = 1_000
+MOST = 100_000
 
 
 async def climb(store: Store, packs: Packs, *, now: datetime) -> int:
@@ -21,15 +26,28 @@ async def climb(store: Store, packs: Packs, *, now: datetime) -> int:
     rules = packs.rules("critical-values")
     params = [("code", f"{TASK_CODE}|acknowledge-critical"), ("status", ",".join(WAITING))]
     calls = 0
-    for task in await find(store, "Task", params, most=MOST):
+    async for task in every(store, "Task", params, most=MOST):
         communication = await _communication(task, store)
-        if communication is None or not communication.get("sent"):
+        sent = read_moment((communication or {}).get("sent"))
+        if communication is None or sent is None:
             continue
-        waited = now - datetime.fromisoformat(str(communication["sent"]))
         for step, row in enumerate(rules["ladder"]):
-            if waited >= timedelta(minutes=float(row["after"])) and not _is_spared(row, task):
-                calls += await _call(step, row, task, communication, rules, store, now=now)
+            if now - sent >= timedelta(minutes=float(row["after"])) and not _is_spared(row, task):
+                calls += await _call_once(step, row, task, communication, rules, store, now=now)
     return calls
+
+
+async def _call_once(
+    step: int, row: Any, task: Json, communication: Json, rules: Any, store: Store, *, now: datetime
+) -> int:
+    """One alert that cannot be called for must not keep the others from it."""
+    try:
+        return await _call(step, row, task, communication, rules, store, now=now)
+    except Unavailable:
+        raise
+    except FhirError as error:
+        log.error("nobody called: %s", error, extra={"resource": f"Communication/{communication['id']}"})
+        return 0
 
 
 def _is_spared(row: Any, task: Json) -> bool:

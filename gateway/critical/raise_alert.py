@@ -9,6 +9,7 @@ from gateway.critical.detect import detect
 from gateway.store.protocol import Commit, OutboxRow, Put, Store
 from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import reference_of
+from gateway.workflow.moment import read_moment
 from gateway.workflow.packs import Packs
 from terminology.fhirjson import Json, decode_resource
 
@@ -104,9 +105,9 @@ def has_confirmed(task: Json, person: str, *, now: datetime, rules: Any) -> tupl
         return False, False
     if first != person:
         return True, False
-    before = datetime.fromisoformat(str(known["confirmed-at"]))
+    before = read_moment(known.get("confirmed-at"))
     check = rules["double_check"]
-    is_later = (now - before).total_seconds() >= 60 * float(check["minutes_between"])
+    is_later = before is not None and (now - before).total_seconds() >= 60 * float(check["minutes_between"])
     return (is_night(now, check) and is_later), not (is_night(now, check) and is_later)
 
 

@@ -13,6 +13,7 @@ from gateway.critical.alert import C, outputs
 from gateway.store.protocol import Store
 from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import reference_of
+from gateway.workflow.moment import read_moment
 from terminology.fhirjson import Json, decode_resource
 
 COLUMNS = {
@@ -105,7 +106,12 @@ async def register(
         }
         rows.append(row)
         times.append(
-            (_moment(detected), _moment(row["sent"]), _moment(row["acknowledged"]), _moment(row["handled"]))
+            (
+                read_moment(detected),
+                read_moment(row["sent"]),
+                read_moment(row["acknowledged"]),
+                read_moment(row["handled"]),
+            )
         )
     return Register(rows, _rates(times, minutes, now))
 
@@ -132,7 +138,3 @@ def _rates(times: list[Any], minutes: Mapping[str, Any], now: datetime) -> dict[
 async def _task(communication: Json, store: Store) -> Json:
     version = await store.read("Task", task_id("ack", communication["id"]))
     return decode_resource(version.body) if version is not None and version.body is not None else {}
-
-
-def _moment(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -11,18 +11,19 @@ from gateway.critical.alert import C
 from gateway.critical.ladder import climb
 from gateway.critical.raise_alert import has_two_readers, raised, release
 from gateway.store.follower import Follower
-from gateway.store.protocol import Put, Store
+from gateway.store.protocol import Put, Store, Version
 from gateway.store.pulse import Pulse
 from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.coordination import coding, task_id
 from gateway.workflow.draft import reference_of
 from gateway.workflow.packs import Packs
 from terminology.fhirjson import Json, decode_resource
-from terminology.issues import FhirError
+from terminology.issues import FhirError, Unavailable, VersionConflict
 
 log = logging.getLogger("gateway.critical")
 
 LOOK_SECONDS = 0.5
+ATTEMPTS = 5
 
 
 class CriticalWatch:
@@ -56,22 +57,33 @@ class CriticalWatch:
         with acting_as(GATEWAY):
             packs, now = self.packs(), self.clock()
             for version in await self.follower.changed(("Observation", "DiagnosticReport")):
-                resource = decode_resource(version.body or b"{}")
-                try:
-                    if version.type == "Observation":
-                        await raised(resource, self.store, packs, now=now)
-                    else:
-                        await self._audited(resource, packs, now)
-                except FhirError as error:
-                    log.error(
-                        "critical value not raised: %s",
-                        error,
-                        extra={"resource": f"{version.type}/{version.id}"},
-                    )
-                    self.follower.again()
-                    self._pulse.again()
+                await self._seen(version, packs, now)
             await climb(self.store, packs, now=now)
             self.follower.remember()
+
+    async def _seen(self, version: Version, packs: Packs, now: datetime) -> None:
+        """What cannot be raised is logged and keeps nothing else waiting; a store that is away ends the look, which is made again."""
+        resource = decode_resource(version.body or b"{}")
+        for _ in range(ATTEMPTS):
+            try:
+                if version.type == "Observation":
+                    await raised(resource, self.store, packs, now=now)
+                else:
+                    await self._audited(resource, packs, now)
+                return
+            except VersionConflict as error:
+                # Somebody confirmed it at this moment: how it stands now counts.
+                failure: Exception = error
+            except Unavailable:
+                raise
+            except Exception as error:  # one odd record must not end the watch over all others
+                failure = error
+                break
+        log.error(
+            "critical value not raised",
+            exc_info=failure,
+            extra={"resource": f"{version.type}/{version.id}"},
+        )
 
     async def _run(self) -> None:
         await self._pulse.start()
@@ -82,7 +94,7 @@ class CriticalWatch:
                 log.warning("the watch for critical values waits: %s", error)
                 self._pulse.again()
             except Exception:
-                # The outermost edge of a background part: one odd record must not end the watch.
+                # The outermost edge of a background part.
                 log.exception("the watch for critical values stumbled")
                 self._pulse.again()
             await self._pulse.next()

@@ -29,14 +29,19 @@ class Follower:
         except (KeyError, TypeError, ValueError):
             # The store stamps with the machine's time, whatever the clock of this gateway says.
             self._since = datetime.now(UTC) - FIRST
+        self._next = self._since
         self.more: dict[str, Any] = known.get("more") or {}
         self._done: dict[tuple[str, str, int], datetime] = {}
         self._shown: dict[tuple[str, str, int], datetime] = {}
         self._written = ""
 
     async def changed(self, types: Sequence[str]) -> list[Version]:
-        """Return the current versions of what was written since the last look, the oldest first; a deleted one is left out."""
-        newest = self._since
+        """Return the current versions of what was written since the last look, the oldest first; a deleted one is left out.
+
+        Until `remember` was called, the same is returned again.
+        """
+        self._shown.clear()
+        newest = self._next = self._since
         found: dict[tuple[str, str], Version] = {}
         for type in types:
             async for version in self.store.history(type, since=self._since):
@@ -46,12 +51,13 @@ class Follower:
                     continue
                 self._shown[place] = version.last_updated
                 found.setdefault((version.type, version.id), version)
-        self._since = max(self._since, newest - OVERLAP)
+        self._next = max(self._since, newest - OVERLAP)
         rows = (row for row in found.values() if row.body is not None)
         return sorted(rows, key=lambda row: row.last_updated)
 
     def remember(self) -> None:
-        """Write down where it is; what was seen before must be done by now."""
+        """Go on from here, also after a stop; what was seen before must be done by now."""
+        self._since = self._next
         if self._is_once:
             self._done.update(self._shown)
         self._shown.clear()
@@ -67,6 +73,7 @@ class Follower:
     def again(self) -> None:
         """Show once more what this look showed: something of it could not be done."""
         self._shown.clear()
+        self._next = self._since
 
     def _read(self) -> dict[str, Any]:
         try:

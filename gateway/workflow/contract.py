@@ -6,6 +6,7 @@ Workflows W10: Contract + EpisodeOfCare(type family-doctor); the 2018 guidance o
 from datetime import date, timedelta
 
 from gateway.care.record import contracts_of, in_force
+from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import Move, reference_of
 from terminology.fhirjson import Json
 from terminology.issues import BusinessRule, Issue
@@ -66,7 +67,7 @@ async def begin(move: Move) -> None:
     contract = move.after
     if contract is None:
         return
-    id = f"contract-{contract['id']}"[:64]
+    id = task_id("contract", contract["id"])
     known = await move.draft.read(f"EpisodeOfCare/{id}")
     if move.now in ("executed", "renewed", "amended"):
         await move.draft.put(_episode(id, contract, known, "active"))

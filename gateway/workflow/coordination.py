@@ -27,7 +27,7 @@ TERMINAL = frozenset({"rejected", "cancelled", "completed", "failed", "entered-i
 
 
 def task_id(prefix: str, id: str) -> str:
-    """Return the id of a Task that belongs to a resource: readable where it fits into 64 characters."""
+    """Return the id of a Task, or another companion, of a resource: readable where it fits into 64 characters."""
     named = f"{prefix}-{id}"
     return named if len(named) <= 64 else f"{prefix}-{blake2b(id.encode(), digest_size=16).hexdigest()}"
 

@@ -8,17 +8,19 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from time import perf_counter
 from typing import Any
 
-from gateway.care.record import find, id_of
+from gateway.care.record import every, id_of
 from gateway.metrics import Metrics
 from gateway.store.protocol import Commit, OutboxRow, Put, Store
 from gateway.store.pulse import START_SECONDS
 from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.coordination import coding
 from gateway.workflow.draft import reference_of
+from gateway.workflow.moment import read_moment
 from terminology.fhirjson import Json
-from terminology.issues import FhirError
+from terminology.issues import FhirError, Unavailable
 
 log = logging.getLogger("gateway.workflow")
 
@@ -26,7 +28,8 @@ C = "https://hutong.health/fhir/CodeSystem/"
 OPEN = "requested,received,accepted,in-progress"
 WARNED, BREACHED = 80, 100
 LOOK_SECONDS = 5.0
-MOST = 2_000
+YIELD = 9
+MOST = 200_000
 WORDS = {
     WARNED: ("时限已过 80%", "80 % of the time has passed"),
     BREACHED: ("已超过时限", "the time limit has passed"),
@@ -46,6 +49,7 @@ class Deadlines:
     ) -> None:
         self.store, self.clock, self.seconds = store, clock, seconds
         self.overdue = 0
+        self._told: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         if metrics is not None:
             metrics.gauge(
@@ -63,20 +67,22 @@ class Deadlines:
     async def look(self) -> int:
         """Tell what has come to its 80 % or 100 % since the last look; returns how many were told."""
         now, told, overdue = self.clock(), 0, 0
+        late: set[str] = set()
         with acting_as(GATEWAY):
-            for task in await find(
-                self.store, "Task", [("status", OPEN), ("_sort", "authored-on")], most=MOST
-            ):
+            async for task in every(self.store, "Task", [("status", OPEN)], most=MOST):
                 step = reached(task, now)
                 overdue += step == BREACHED
                 if step:
-                    told += await self._tell(task, step, now)
-        self.overdue = overdue
+                    id = id_of("limit", task["id"], str(task["restriction"]["period"]["end"]), str(step))
+                    told += id not in self._told and await self._tell_once(id, task, step, now)
+                    late.add(id)
+        self.overdue, self._told = overdue, late
         return told
 
     async def _run(self) -> None:
         await asyncio.sleep(START_SECONDS)
         while True:
+            started = perf_counter()
             try:
                 await self.look()
             except FhirError as error:
@@ -84,13 +90,24 @@ class Deadlines:
             except Exception:
                 # The outermost edge of a background part: one odd Task must not end the watch.
                 log.exception("the watch over time limits stumbled")
-            await asyncio.sleep(self.seconds)
+            # However many Tasks are open: looking takes a tenth of the time at most.
+            await asyncio.sleep(max(self.seconds, YIELD * (perf_counter() - started)))
 
-    async def _tell(self, task: Json, step: int, now: datetime) -> int:
+    async def _tell_once(self, id: str, task: Json, step: int, now: datetime) -> bool:
+        """Return whether it was told now; one Task that cannot be told of keeps no other from it."""
+        try:
+            if await self.store.read("Communication", id) is not None:
+                return False
+            await self._tell(id, task, step, now)
+        except Unavailable:
+            raise
+        except FhirError as error:
+            log.warning("time limit not told: %s", error, extra={"resource": f"Task/{task['id']}"})
+            return False
+        return True
+
+    async def _tell(self, id: str, task: Json, step: int, now: datetime) -> None:
         end = str(task["restriction"]["period"]["end"])
-        id = id_of("limit", task["id"], end, str(step))
-        if await self.store.read("Communication", id) is not None:
-            return 0
         owner, requester = reference_of(task.get("owner")), reference_of(task.get("requester"))
         # A warning is for whoever works on it; a breach is for whoever waits as well.
         sides = [owner] if step == WARNED else [owner, requester]
@@ -120,25 +137,16 @@ class Deadlines:
             Commit([Put(notice, expected=0)], outbox=[OutboxRow("task-status", key, payload)])
         )
         log.warning("time limit", extra={"resource": f"Task/{task['id']}", "percent": step})
-        return 1
 
 
 def reached(task: Json, now: datetime) -> int:
     """Return 80 or 100 when so much of a Task's time has passed, 0 before that or without a limit."""
     start, end = (
-        _moment(task.get("authoredOn")),
-        _moment(((task.get("restriction") or {}).get("period") or {}).get("end")),
+        read_moment(task.get("authoredOn")),
+        read_moment(((task.get("restriction") or {}).get("period") or {}).get("end")),
     )
     if start is None or end is None or end <= start:
         return 0
     if now >= end:
         return BREACHED
     return WARNED if now - start >= (end - start) * WARNED / 100 else 0
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None

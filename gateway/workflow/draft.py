@@ -39,8 +39,8 @@ class Memo:
 
 
 class Draft:
-    """`actor` is the caller. `packs` are the rules in force now, `advance` lets the gateway take a Task further before
-    this commit (`Guarded.advance`). `terminology` answers for the county's catalogues, None where there is none."""
+    """`actor` is the caller. `packs` are the rules in force now, `terminology` answers for the county's catalogues (None:
+    there are none), `memo` keeps what every order asks for."""
 
     def __init__(
         self,

@@ -5,7 +5,6 @@ schemes' demand for an active family-doctor contract. Limits and classes are the
 wrong is told at once.
 """
 
-from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -18,7 +17,6 @@ from terminology.ucum import convert
 
 LONG = "https://hutong.health/fhir/StructureDefinition/long-prescription"
 DURATION = "MedicationRequest.dispenseRequest.expectedSupplyDuration"
-ASSESSED = timedelta(days=366)
 
 
 async def check(move: Move) -> None:

@@ -8,6 +8,7 @@ from statistics import median
 
 from gateway.workflow.coordination import TERMINAL, category_of
 from gateway.workflow.draft import reference_of
+from gateway.workflow.moment import read_moment
 from terminology.fhirjson import Json
 
 COLUMNS = (
@@ -74,7 +75,7 @@ def figures(tasks: Iterable[Json], *, now: datetime) -> list[Figures]:
 def _count(group: Figures, task: Json, now: datetime) -> None:
     status = task.get("status")
     group.counts["ordered"] += 1
-    limit = _instant(((task.get("restriction") or {}).get("period") or {}).get("end"))
+    limit = read_moment(((task.get("restriction") or {}).get("period") or {}).get("end"))
     if status not in TERMINAL:
         group.counts["open"] += 1
         group.counts["overdue"] += limit is not None and limit < now
@@ -83,8 +84,8 @@ def _count(group: Figures, task: Json, now: datetime) -> None:
     if status != "completed":
         return
     start, end = (
-        _instant(task.get("authoredOn")),
-        _instant((task.get("executionPeriod") or {}).get("end") or task.get("lastModified")),
+        read_moment(task.get("authoredOn")),
+        read_moment((task.get("executionPeriod") or {}).get("end") or task.get("lastModified")),
     )
     if start is None or end is None:
         return
@@ -98,11 +99,3 @@ def _count(group: Figures, task: Json, now: datetime) -> None:
     )
     group.minutes.append(max(0.0, (end - start).total_seconds() - paused) / 60)
     group.counts["late"] += limit is not None and end > limit
-
-
-def _instant(text: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None

@@ -1,6 +1,6 @@
 """What happens with a Task: it is announced, its times and phase are kept, others are told (workflows §1.3)."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from gateway.workflow.coordination import (
@@ -16,6 +16,7 @@ from gateway.workflow.coordination import (
 )
 from gateway.workflow.draft import Move, codes_of, reference_of
 from gateway.workflow.limits import due
+from gateway.workflow.moment import read_moment
 from gateway.workflow.phases import fallback, fits, phase, phase_of
 from terminology.fhirjson import Json
 from terminology.issues import BusinessRule
@@ -200,17 +201,18 @@ async def pause_clock(move: Move) -> None:
 async def resume_clock(move: Move) -> None:
     """The limit moves by as long as the Task was on hold; the pauses are added up (§1.3 row 8)."""
     task = move.current
-    since = _value(move.before or {}, PAUSED, "valueInstant")
+    since = read_moment(_value(move.before or {}, PAUSED, "valueInstant"))
     if since is None:
         return
-    seconds = max(0, int((move.draft.now - datetime.fromisoformat(str(since))).total_seconds()))
+    seconds = max(0, int((move.draft.now - since).total_seconds()))
     total = int(_value(task, PAUSES, "valueInteger") or 0) + seconds
     kept = [row for row in task.get("extension") or () if row.get("url") not in (PAUSED, PAUSES)]
     task["extension"] = [*kept, {"url": PAUSES, "valueInteger": total}]
     restriction = dict(task.get("restriction") or {})
     period = dict(restriction.get("period") or {})
-    if period.get("end"):
-        end = datetime.fromisoformat(str(period["end"])) + timedelta(seconds=seconds)
+    # A limit that somebody gave as a day stays that day.
+    if (limit := read_moment(period.get("end"))) is not None:
+        end = limit + timedelta(seconds=seconds)
         task["restriction"] = {**restriction, "period": {**period, "end": end.isoformat(timespec="seconds")}}
 
 
