@@ -7,6 +7,7 @@ from typing import Any
 from conformance.recognition.pack import CHINA
 from terminology.fhirjson import Json
 
+FIRST_YEAR, LAST_YEAR = 1800, 9000
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})")
 
 
@@ -16,7 +17,7 @@ def read_instant(text: Any) -> datetime | None:
         return None
     try:
         # Fractions beyond microseconds are legal FHIR and of no weight here.
-        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text).replace("Z", "+00:00"))
+        return countable(datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text).replace("Z", "+00:00")))
     except ValueError:
         return None
 
@@ -31,9 +32,18 @@ def read_approximately(text: Any) -> datetime | None:
         return None
     year, month, day, hour, minute, second = (int(part) if part else None for part in match.groups())
     try:
-        return datetime(year or 1, month or 1, day or 1, hour or 0, minute or 0, second or 0, tzinfo=CHINA)
+        return countable(
+            datetime(year or 1, month or 1, day or 1, hour or 0, minute or 0, second or 0, tzinfo=CHINA)
+        )
     except ValueError:
         return None
+
+
+def countable(moment: datetime) -> datetime | None:
+    """Return a moment from which days can be counted: None before 1800, an open end (9999-12-31) as the year 9000."""
+    if moment.year < FIRST_YEAR:
+        return None
+    return moment if moment.year < LAST_YEAR else datetime(LAST_YEAR, 1, 1, tzinfo=moment.tzinfo)
 
 
 def effective_text(resource: Json) -> str | None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import uuid4
+from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
 from conformance.formats.xml_tree import Node, parse_tree
-from conformance.recognition.moment import read_approximately
+from conformance.recognition.moment import countable, read_approximately
 from conformance.recognition.pack import CHINA
 from conformance.recognition.record import codings, concept_text, reference_of
 from gateway.recognition.earlier import Asked, Earlier, earlier_reports, find_patient
@@ -164,7 +165,7 @@ def to_answer(query: ReminderQuery, found: list[Reminder], *, now: datetime) -> 
             f"<rhin:reminder><rhin:id extension={quoteattr(row.id)}/>"
             f"<rhin:subjectId><rhin:value extension={quoteattr(row.code)} displayName={quoteattr(row.name)}/></rhin:subjectId>"
             f"<rhin:effectiveTime value={quoteattr(row.at)}/>"
-            f"<rhin:representedOrganization><rhin:name>{_escaped(row.organization)}</rhin:name></rhin:representedOrganization>"
+            f"<rhin:representedOrganization><rhin:name>{xml_escape(row.organization)}</rhin:name></rhin:representedOrganization>"
             + (f"<rhin:decision code={quoteattr(row.decision)}/>" if row.decision else "")
             + (f"<rhin:validUntil value={quoteattr(row.valid_until)}/>" if row.valid_until else "")
             + (f"<rhin:image value={quoteattr(row.image)}/>" if row.image else "")
@@ -179,7 +180,7 @@ def read_time(text: str) -> datetime | None:
     if digits is None:
         return read_approximately(text.replace(" ", "T"))
     try:
-        return datetime(*(int(part or 0) for part in digits.groups()), tzinfo=CHINA)  # type: ignore[misc,arg-type]  # six numbers
+        return countable(datetime(*(int(part or 0) for part in digits.groups()), tzinfo=CHINA))  # type: ignore[misc,arg-type]  # six numbers
     except ValueError:
         return None
 
@@ -291,7 +292,3 @@ def _find(body: Node, path: str) -> Node | None:
 def _attribute(body: Node, path: str, name: str) -> str:
     found = _find(body, path)
     return found.attributes.get(name, "").strip() if found is not None else ""
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

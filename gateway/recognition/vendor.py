@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from conformance.recognition.moment import read_instant
+from conformance.recognition.moment import countable, read_instant
 from conformance.recognition.pack import CHINA
 from conformance.recognition.record import reference_of, references
 from gateway.channels.part import Part, Receive, Reply, json_reply, read_body
@@ -99,7 +99,11 @@ class VendorApi(Part):
         secret = self.clients.get(headers["clientid"])
         is_near = abs(self.context.clock() - moment) <= MAX_SKEW
         wanted = sign(secret or "", headers["clientid"], headers["orgcode"], headers["timestamp"], raw)
-        if secret is None or not is_near or not hmac.compare_digest(wanted, headers["sign"].lower()):
+        if (
+            secret is None
+            or not is_near
+            or not hmac.compare_digest(wanted.encode(), headers["sign"].lower().encode())
+        ):
             raise LoginRequired("HT-MR-19")
 
     async def _organization(self, code: str) -> str | None:
@@ -276,13 +280,17 @@ def read_moment(text: str, name: str) -> datetime:
     if re.fullmatch(r"\d{10}(\d{3})?", text):
         return datetime.fromtimestamp(int(text[:10]), UTC)
     found = LOCAL.fullmatch(text)
+    local: datetime | None = None
     try:
         if found is not None:
-            return datetime(*(int(part or 0) for part in found.groups()), tzinfo=CHINA)  # type: ignore[misc,arg-type]  # six numbers
-        if re.fullmatch(r"\d{14}", text):
-            return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
+            local = datetime(*(int(part or 0) for part in found.groups()), tzinfo=CHINA)  # type: ignore[misc,arg-type]  # six numbers
+        elif re.fullmatch(r"\d{14}", text):
+            local = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
     except ValueError:
         pass
+    moment = countable(local) if local is not None else None
+    if moment is not None:
+        return moment
     raise InvalidInput("HT-MR-17", name=name, value=text[:40])
 
 

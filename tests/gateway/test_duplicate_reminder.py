@@ -143,3 +143,12 @@ def test_what_cannot_be_asked_is_refused_with_its_place(xml: bytes, code: str) -
 def test_a_stranger_is_an_empty_answer(server: Server) -> None:
     xml = query().replace(b"11010519491231002X", b"110101198002290026")
     assert ask(server, xml) == []
+
+
+@pytest.mark.parametrize("created", ["99991231235959", "20280229235959"])
+def test_long_after_nothing_is_valid_any_more(server: Server, created: str) -> None:
+    assert ask(server, query(since="20270101000000").replace(b"20260320100000", created.encode())) == []
+
+
+def test_the_first_day_of_the_calendar_is_no_time_to_count_from() -> None:
+    assert read_query(query().replace(b"20260320100000", b"00010101000000")).created is None

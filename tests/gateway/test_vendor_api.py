@@ -44,9 +44,9 @@ class Vendor:
             "sign": "x",
         } | headers
         content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-        sent = {key: value for key, value in sent.items() if value}
+        raw = [(key.encode(), value.encode("latin-1")) for key, value in sent.items() if value]
         return self.server.run(
-            self.client.request(method, f"/api/report/{name}", content=content, headers=sent)
+            self.client.request(method, f"/api/report/{name}", content=content, headers=raw)
         )
 
 
@@ -248,6 +248,26 @@ class TestBadInput:
         assert vendor.post("getDetail", {}, method="GET").status_code == 405
 
 
+class TestOddDays:
+    """The first and last days of the calendar leave no room to count from."""
+
+    @pytest.mark.parametrize(
+        ("at", "status"),
+        [
+            ("0001-01-01 00:00:00", 400),
+            ("00010101000000", 400),
+            ("0001-01-01T00:00:00+14:00", 400),
+            ("9999-12-31 23:59:59", 200),
+            ("9999-12-31T23:59:59-12:00", 200),
+            ("2028-02-29 23:59:59", 200),
+        ],
+    )
+    def test_they_are_answered(self, vendor: Vendor, at: str, status: int) -> None:
+        answer = vendor.post("getRelativeReports", WHO | {"orderTime": at, "dataCode": "2823-3"})
+        assert answer.status_code == status
+        assert answer.json()["code"] == status
+
+
 class TestSigned:
     @pytest.fixture
     def signed(self, server: Server) -> Vendor:
@@ -273,6 +293,7 @@ class TestSigned:
             self.headers(b"{}") | {"clientId": "v2"},
             self.headers(b"{}", at=old),
             self.headers(b"{}", organization="unknown"),
+            self.headers(b"{}") | {"sign": "é"},
         ):
             assert signed.post("getDenyReasons", b"{}", **headers).status_code == 401
 
