@@ -25,7 +25,6 @@ from gateway.members.registry import Registry
 from gateway.members.sample import quality_of
 from gateway.store.protocol import Commit, OutboxRow, Store
 from terminology.fhirjson import Json
-from terminology.issues import FhirError
 
 NIGHTS = 3
 DAYS = 7
@@ -63,23 +62,26 @@ class Nightly:
             await asyncio.sleep((due - now).total_seconds())
             try:
                 await self.run_once()
-            except (FhirError, OSError, ValueError) as error:
-                log.error("nightly checks ended early: %s", error)
+            except Exception:
+                # The outermost edge of a background part: tomorrow is another night.
+                log.exception("nightly checks ended early")
 
     async def run_once(self) -> list[Json]:
         """Check every member that has a target file; return the new proposals."""
         made = []
         for path in sorted((self.data / "targets").glob("*.yaml")):
             try:
-                given = with_preset(yaml.safe_load(path.read_text("utf-8")), presets(self.data / "presets"))
-                member = str(given["member"])
-            except (FhirError, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+                made += await self._check(path.read_text("utf-8"), path.parent)
+            except Exception as error:  # whatever one member's file or system does, the others are checked
                 log.error("target left out", extra={"file": path.name, "reason": str(error)[:200]})
-                continue
-            run = await asyncio.to_thread(self._smoke, given, path.parent)
-            quality = await quality_of(self.store, self.journal, member=member, days=DAYS)
-            made += await self._judge(member, run, quality)
         return made
+
+    async def _check(self, text: str, folder: Path) -> list[Json]:
+        given = with_preset(yaml.safe_load(text), presets(self.data / "presets"))
+        member = str(given["member"])
+        run = await asyncio.to_thread(self._smoke, given, folder)
+        quality = await quality_of(self.store, self.journal, member=member, days=DAYS)
+        return await self._judge(member, run, quality)
 
     def _smoke(self, given: Json, folder: Path) -> Run | None:
         tests = smoke_tests(given.get("roles", ()))

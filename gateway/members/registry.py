@@ -4,13 +4,15 @@ draft → testing → certified | conditional → suspended → revoked | expire
 written down; nothing changes silently. Proposals wait here until a person decides.
 """
 
+import fcntl
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from conformance.testing.certificate import (
     Certificate,
@@ -23,6 +25,7 @@ from conformance.testing.certificate import (
 )
 from conformance.testing.gate import Override
 from conformance.testing.verdict import Verdict, blocking
+from gateway.durable_file import write_durably
 from gateway.members.ledger import Ledger
 from terminology.fhirjson import Json
 from terminology.issues import BusinessRule, InvalidInput, NotFound
@@ -32,6 +35,24 @@ STATES: tuple[CertificateState, ...] = (
     "draft", "testing", "certified", "conditional", "suspended", "revoked", "expired",
 )  # fmt: skip
 INTERFACE = "1.0"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def alone(
+    change: Callable[Concatenate["Registry", P], T],
+) -> Callable[Concatenate["Registry", P], T]:
+    """What a change reads is still so when it writes: the command line decides beside the running gateway."""
+
+    @wraps(change)
+    def locked(registry: "Registry", /, *args: P.args, **named: P.kwargs) -> T:
+        registry.folder.mkdir(parents=True, exist_ok=True)
+        with (registry.folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return change(registry, *args, **named)
+
+    return locked
 
 
 class Registry:
@@ -140,6 +161,7 @@ class Registry:
 
     # What stands in the way of a member, for the gate's answer
 
+    @alone
     def refuse(self, member: str, verdicts: Mapping[str, Sequence[Verdict]], *, run: str) -> None:
         """Remember the requirements that keep a member from its certificate."""
         rows = self._read("refusals.json", {})
@@ -151,6 +173,7 @@ class Registry:
         }
         self._write("refusals.json", rows)
 
+    @alone
     def _forget_refusal(self, member: str) -> None:
         rows = self._read("refusals.json", {})
         if rows.pop(member, None) is not None:
@@ -158,6 +181,7 @@ class Registry:
 
     # Overrides: two people, some hours, all of it written down
 
+    @alone
     def ask_override(self, member: str, *, reason: str, by: str, hours: float) -> Json:
         """Ask for an emergency override; it opens nothing until another person approves."""
         begins = self.clock()
@@ -177,6 +201,7 @@ class Registry:
         self.ledger.write("override-asked", at=begins, **row)
         return row
 
+    @alone
     def approve_override(self, id: str, *, by: str) -> Json:
         """Open it, from now for its hours; raises BusinessRule HT-CT-45 when the second person is the first."""
         rows = self._read("override-requests.json", [])
@@ -211,6 +236,7 @@ class Registry:
 
     # Proposals: what smoke tests and quality found; a person decides
 
+    @alone
     def propose(self, member: str, *, kind: str, facts: Json) -> Json | None:
         """Propose to suspend a member; None when the same is proposed already, or there is nothing to suspend."""
         try:
@@ -240,6 +266,7 @@ class Registry:
         rows: list[Json] = self._read("proposals.json", [])
         return rows[::-1]
 
+    @alone
     def decide(self, id: str, *, accept: bool, by: str, reason: str) -> Json:
         """Accept a proposal (the certificate is suspended) or dismiss it; both need a name and a reason."""
         rows = self._read("proposals.json", [])
@@ -267,10 +294,9 @@ class Registry:
         """Return the centre's private key, made on first use; the public one lies beside it for everybody."""
         path = self.folder / "centre.key"
         if not path.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_bytes(new_key())
-            (self.folder / "centre.pem").write_bytes(public_key(path.read_bytes()))
+            private = new_key()
+            write_durably(self.folder / "centre.pem", public_key(private))
+            write_durably(path, private, mode=0o600)
         return path.read_bytes()
 
     def _public(self) -> bytes:
@@ -282,7 +308,7 @@ class Registry:
     ) -> Certificate:
         private = self.key()
         made = replace(made, state=state)
-        self._path(made.member).write_text(sign(made, private), "utf-8")
+        write_durably(self._path(made.member), sign(made, private).encode())
         self.ledger.write(
             "certificate",
             at=self.clock(),
@@ -306,10 +332,7 @@ class Registry:
 
     def _write(self, name: str, value: Any) -> None:
         """Whole or not at all: the gate reads these files while we write them."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / f".{name}.new"
-        draft.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
-        draft.replace(self.folder / name)
+        write_durably(self.folder / name, json.dumps(value, ensure_ascii=False, indent=1).encode())
 
 
 def shown(certificate: Certificate, today: Any) -> Json:

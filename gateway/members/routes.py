@@ -23,8 +23,8 @@ from terminology.issues import BusinessRule, InvalidInput, NotAllowed, NotFound,
 
 Page = tuple[bytes, str]
 MAX_DAYS = 366
-
-
+MAX_HOURS = 1_000
+"""More than any override may have: the rule refuses it, and the calendar can still count it."""
 FORMS = ("html", "pdf", "jws")
 
 
@@ -59,7 +59,9 @@ class MemberRoutes:
                 if not isinstance(hours, (int, float)) or isinstance(hours, bool):
                     raise InvalidInput("HT-CT-50", name="hours", detail="1 … 24")
                 member, reason, by = _text(body, "member"), _text(body, "reason"), _text(body, "by")
-                return 201, self.registry.ask_override(member, reason=reason, by=by, hours=float(hours))
+                return 201, self.registry.ask_override(
+                    member, reason=reason, by=by, hours=float(min(hours, MAX_HOURS))
+                )
             case ("POST", ["overrides", id, "approve"]):
                 row = self.registry.approve_override(id, by=_text(body, "by"))
                 await tell(self.nightly.store, row["member"], reason="override", at=self.nightly.clock())

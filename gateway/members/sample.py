@@ -11,6 +11,8 @@ from gateway.store.protocol import Store
 from terminology.fhirjson import decode_resource
 
 MOST_MESSAGES = 2_000
+MOST_SEEN = 100_000
+"""Of all members, among which those of a quiet one are looked for."""
 MOST_RESOURCES = 5_000
 STEP = 500
 LOCAL = "urn:hutong:"
@@ -36,13 +38,14 @@ async def quality_of(store: Store, journal: Journal | None, *, member: str | Non
 async def _of_member(store: Store, journal: Journal, member: str, since: int) -> list[Sample]:
     wanted: dict[tuple[str, str], datetime] = {}
     before: int | None = None
-    seen = 0
-    while seen < MOST_MESSAGES and len(wanted) < MOST_RESOURCES:
+    seen = own = 0
+    while own < MOST_MESSAGES and seen < MOST_SEEN and len(wanted) < MOST_RESOURCES:
         page = await journal.entries(Filter(since=since), before=before, count=STEP)
         for entry in page.entries:
             seen += 1
             if entry.source.rpartition("|")[2] != member:
                 continue
+            own += 1
             for reference in entry.detail.get("resources", ()):
                 kind, _, id = str(reference).partition("/_history/")[0].partition("/")
                 wanted.setdefault((kind, id), datetime.fromtimestamp(entry.received / 1000, UTC))

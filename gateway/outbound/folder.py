@@ -1,9 +1,9 @@
 """The folder sender: one file a message, complete when its name appears."""
 
 import asyncio
-import os
 from pathlib import Path
 
+from gateway.durable_file import write_durably
 from gateway.outbound.delivery import Letter, Verdict
 from gateway.outbound.destination import Destination
 
@@ -27,18 +27,7 @@ class FolderSender:
         media = letter.media.partition(";")[0].strip()
         ending = next((ending for word, ending in _ENDINGS if word in media), ".txt")
         name = f"{letter.control_id}{ending}"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        half = self._folder / f".{name}.part"
-        with half.open("wb") as file:
-            file.write(letter.body)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(self._folder / name)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(self._folder / name, letter.body)
         return name
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,6 +112,40 @@ class TestStates:
         path = registry.ledger.path
         path.write_text(path.read_text("utf-8").replace("信息中心", "别人"), "utf-8")
         assert not registry.ledger.is_whole()
+
+    def test_any_letter_may_stand_in_a_reason(self, registry: Registry) -> None:
+        certified(registry)
+        registry.move("H1", "suspended", by="甲", reason="第一行\u2028第二行\x85\n第三行")
+        registry.move("H1", "certified", by="甲", reason="x" * 9_000)
+        registry.move("H1", "suspended", by="甲", reason="y")
+        assert [row["now"] for row in registry.ledger.rows()] == [
+            "certified", "suspended", "certified", "suspended",
+        ]  # fmt: skip
+        assert registry.ledger.is_whole()
+
+    def test_half_a_line_of_a_power_cut_was_never_given_back(self, registry: Registry) -> None:
+        certified(registry)
+        with registry.ledger.path.open("ab") as file:
+            file.write(b'{"at": "2026-03')
+        assert registry.ledger.is_whole()
+        registry.move("H1", "suspended", by="甲", reason="x")
+        assert [row["now"] for row in registry.ledger.rows()] == ["certified", "suspended"]
+        assert registry.ledger.is_whole()
+
+    def test_two_who_decide_at_once_lose_nothing(self, registry: Registry, clock: Clock) -> None:
+        other = Registry(registry.folder, clock=clock)
+        with ThreadPoolExecutor(8) as pool:
+            list(
+                pool.map(
+                    lambda n: (registry, other)[n % 2].ask_override(
+                        f"H{n}", reason="急救系统停机", by="甲", hours=4
+                    ),
+                    range(24),
+                )
+            )
+        assert {row["member"] for row in registry.overrides()} == {f"H{n}" for n in range(24)}
+        assert len({row["id"] for row in registry.overrides()}) == 24
+        assert registry.ledger.is_whole()
 
     @pytest.mark.parametrize("member", ["../x", "", "a b"])
     def test_a_name_stays_in_the_folder(self, registry: Registry, member: str) -> None:
@@ -372,6 +407,19 @@ class TestNightly:
             return [[row["kind"] for row in await nightly.run_once()] for _ in range(4)]
 
         assert run(nights) == [[], [], ["quality"], []]
+
+    def test_a_file_that_is_none_keeps_no_other_from_its_check(self, tmp_path: Path, clock: Clock) -> None:
+        data = self.folder(tmp_path)
+        for name, text in (("a", ""), ("b", "[1]"), ("c", "member: ../x\nroles: 7\n"), ("d", "{")):
+            (data / "targets" / f"{name}.yaml").write_text(text)
+        certified(Registry(data / "certificates", clock=clock), "fhir-server")
+
+        async def night(store: Store) -> list[str]:
+            nightly = Nightly(data, store, None, clock=clock)
+            await nightly.run_once()
+            return [row["member"] for row in nightly.nights.rows()]
+
+        assert "H1" in run(night)
 
     def test_smoke_tests_need_nobody(self) -> None:
         assert len(smoke_tests(["fhir-server"])) >= 3
