@@ -126,7 +126,7 @@ def test_postgres_that_goes_away_is_unavailable(postgres_dsn: str) -> None:
         await store.commit(Commit([Put(observation("o1"))]))
         async with store._pool.acquire() as other:
             await other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
                 "WHERE application_name = 'hutong' AND pid <> pg_backend_pid()"
             )
         # The connection under the writer is gone: one commit may be refused, the next ones work again.

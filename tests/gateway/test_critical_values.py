@@ -13,11 +13,14 @@ import httpx
 import pytest
 
 from gateway.app import Gateway
+from gateway.critical.alert import C as SYSTEMS
 from gateway.critical.detect import Critical, detect
 from gateway.critical.repeat_back import differs
 from gateway.critical.watch import CriticalWatch
+from gateway.workflow.coordination import TASK_CODE
 from gateway.workflow.packs import SHIPPED, PackShelf
 from terminology.fhirjson import Json
+from terminology.issues import Unavailable
 from tests.gateway.running import run, running
 
 RULES = PackShelf().at(datetime(2026, 11, 1).date()).rules("critical-values")
@@ -255,6 +258,43 @@ class TestWholeWay:
         run(body())
 
 
+class TestTheWatch:
+    def test_a_store_that_was_away_is_asked_again(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with county(tmp_path) as client:
+                await client.put(result())
+                await client.put(AUDITED)
+                away = Away(client.gateway.store)
+                watch = CriticalWatch(
+                    away,  # type: ignore[arg-type]  # the store, but for its reads
+                    tmp_path / "away.json",
+                    packs=client.watch.packs,
+                    clock=lambda: client.now,
+                )
+                with pytest.raises(Unavailable):
+                    await watch.look()
+                away.is_away = False
+                await watch.look()
+                assert ("new", ["Organization/town"]) in await client.told()
+
+        run(body())
+
+
+class Away:
+    """A store that can be searched but not read from, until it is back."""
+
+    def __init__(self, store: Any) -> None:
+        self._store, self.is_away = store, True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def read(self, type: str, id: str) -> Any:
+        if self.is_away:
+            raise Unavailable("HT-STORE-03")
+        return await self._store.read(type, id)
+
+
 class TestDoubleCheck:
     """§2.1.1"""
 
@@ -318,6 +358,36 @@ class TestLadder:
                 rows = await client.found("Communication", f"part-of=Communication/{communication['id']}")
                 assert sorted(row["status"] for row in rows) == ["completed"] * 4 + ["not-done"]
                 assert (await client.found("Task", "code=acknowledge-critical"))[0]["status"] == "requested"
+
+        run(body())
+
+    def test_an_alert_that_names_a_day_only_stops_no_other(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with county(tmp_path) as client:
+                await audited(client)
+                for n, sent in enumerate(("2026", "2026-11", "2026-11-02")):
+                    odd = {
+                        "resourceType": "Communication", "id": f"a{n}", "status": "in-progress", "sent": sent,
+                        "category": [{"coding": [{"system": f"{SYSTEMS}communication-category", "code": "critical-value"}]}],
+                    }  # fmt: skip
+                    await client.put(odd)
+                    await client.put(
+                        {
+                            "resourceType": "Task",
+                            "id": f"a{n}",
+                            "status": "requested",
+                            "intent": "order",
+                            "code": {"coding": [{"system": TASK_CODE, "code": "acknowledge-critical"}]},
+                            "focus": {"reference": f"Communication/a{n}"},
+                        }
+                    )
+                client.now += timedelta(minutes=5)
+                await client.watch.look()
+                assert ("ladder-1", ["Organization/town"]) in await client.told()
+                register = await client.operate("/Communication/$critical-register")
+                assert (
+                    next(row for row in register["parameter"] if row["name"] == "total")["valueInteger"] == 4
+                )
 
         run(body())
 

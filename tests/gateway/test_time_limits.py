@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from gateway.app import Gateway
 from gateway.metrics import Metrics
+from gateway.store.protocol import Commit
 from gateway.workflow.calendar import calendar_of
 from gateway.workflow.deadlines import Deadlines, reached
 from gateway.workflow.limits import due
 from gateway.workflow.packs import PackShelf
 from terminology.fhirjson import Json
+from terminology.issues import BusinessRule
 from tests.gateway.running import run, running
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -188,6 +190,55 @@ class TestDeadlines:
                     for row in (await http.get("/Communication")).json().get("entry", ())
                 ]
                 assert f"Task/{task['id']}" not in about
+
+        run(body())
+
+    def test_a_limit_that_is_a_day_goes_on_being_that_day(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with county(tmp_path) as (_, http):
+                (entry,) = (await http.get("/Task")).json()["entry"]
+                task = entry["resource"]
+                for status in ("accepted", "in-progress", "on-hold", "in-progress"):
+                    task = {
+                        **(await http.get(f"/Task/{task['id']}")).json(), "status": status,
+                        "statusReason": {"text": "等待补充病史"}, "restriction": {"period": {"end": "2026-12"}},
+                    }  # fmt: skip
+                    answer = await http.put(
+                        f"/Task/{task['id']}",
+                        json=task,
+                        headers={"If-Match": f'W/"{task["meta"]["versionId"]}"'},
+                    )
+                    assert answer.status_code == 200, answer.text
+                assert answer.json()["restriction"] == {"period": {"end": "2026-12"}}
+
+        run(body())
+
+    def test_one_that_cannot_be_told_of_keeps_no_other_from_it(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with county(tmp_path) as (gateway, http):
+                (entry,) = (await http.get("/Task")).json()["entry"]
+                first = {
+                    **entry["resource"],
+                    "id": "a",
+                    "code": {"text": "另一件事"},
+                    "for": {"display": "?"},
+                }
+                answer = await http.put("/Task/a", json=first)
+                assert answer.status_code == 201, answer.text
+                later = datetime.fromisoformat(first["authoredOn"]) + timedelta(minutes=31)
+
+                class Refusing:
+                    def __getattr__(self, name: str) -> Any:
+                        return getattr(gateway.store, name)
+
+                    async def commit(self, commit: Commit) -> Any:
+                        if commit.changes[0].resource["about"] == [{"reference": "Task/a"}]:  # type: ignore[union-attr]  # a Put
+                            raise BusinessRule("HT-WF-14", reference="Task/a")
+                        return await gateway.store.commit(commit)
+
+                watch = Deadlines(Refusing(), clock=lambda: later)  # type: ignore[arg-type]  # the store, but for one refusal
+                assert await watch.look() == 1
+                assert watch.overdue == 2
 
         run(body())
 
