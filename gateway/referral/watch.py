@@ -19,7 +19,7 @@ from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import reference_of
 from terminology.fhirjson import Json, decode_resource
-from terminology.issues import FhirError, VersionConflict
+from terminology.issues import FhirError, Unavailable, VersionConflict
 
 log = logging.getLogger("gateway.referral")
 
@@ -71,7 +71,7 @@ class ReferralWatch:
                 log.warning("the watch for referrals waits: %s", error)
                 self._pulse.again()
             except Exception:
-                # The outermost edge of a background part: one odd record must not end the watch.
+                # The outermost edge of a background part.
                 log.exception("the watch for referrals stumbled")
                 self._pulse.again()
             await self._pulse.next()
@@ -87,10 +87,13 @@ class ReferralWatch:
             except VersionConflict:
                 # Somebody wrote it meanwhile: what he wrote counts.
                 continue
-            except FhirError as error:
+            except Unavailable:
+                # Nothing was remembered: the look is made again when the store is back.
+                raise
+            except Exception:
+                # One odd record must not end the watch over all others.
                 place = f"{resource['resourceType']}/{resource['id']}"
-                log.error("referral not followed: %s", error, extra={"resource": place})
-                self._pulse.again()
+                log.exception("referral not followed", extra={"resource": place})
                 return
 
     async def _stopped(self, schedule: Json) -> None:
