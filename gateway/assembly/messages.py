@@ -64,7 +64,7 @@ def build_ingest(
         retry=Retry(settings.retry_attempts, settings.retry_seconds),
         zone=settings.zone,
         check=resource_check(settings),
-        complete={"astm": adopted, "hl7v3": moved, "rhin": moved},
+        complete={"astm": adopted, "hl7v2": moved, "hl7v3": moved, "rhin": moved},
         senders=path.desk.senders if path.desk is not None else None,
         late=late,
     )

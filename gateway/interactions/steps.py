@@ -1,4 +1,4 @@
-"""How far a request has come, told by a platform: the step moves the Task that coordinates the request.
+"""How far a request has come, told by a platform or by an answer RRI: the step moves the Task that coordinates the request.
 
 The maps give a Task entry named `step` whose focus is the request by its number. The sender knows neither our Task nor
 where it stands, so the request is found by its number and its Task walks the allowed way to the state that was told,
@@ -42,7 +42,8 @@ async def moved(result: Result, store: Store) -> Result:
         return result
     lookup = Lookup(store)
     requests = {entry.reference: entry for entry in result.entries if entry.type == "ServiceRequest"}
-    entries = [entry for entry in result.entries if entry not in steps and entry.reference not in requests]
+    asked_for = {step.resource["focus"]["reference"] for step in steps}
+    entries = [entry for entry in result.entries if entry not in steps and entry.reference not in asked_for]
     for step in steps:
         asked = requests[step.resource["focus"]["reference"]]
         task = await _task_of(asked, lookup, store)

@@ -143,7 +143,9 @@ def _parameter(row: Due, names: dict[str, str]) -> Json:
 def _day(inputs: Inputs, name: str, context: Context) -> date:
     value: Any = inputs.one(name)
     if value is None:
-        return context.clock().astimezone().date()
+        # The desk's clock tells the county's day, the server's only UTC.
+        clock = context.clock if context.workflow is None else context.workflow.clock
+        return clock().date()
     try:
         return date.fromisoformat(str(value))
     except ValueError:

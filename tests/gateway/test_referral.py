@@ -578,6 +578,16 @@ def test_a_referral_by_message_is_kept_and_what_it_lacks_is_noted(tmp_path: Path
             (entry,) = (await client.get(f"Task?focus=ServiceRequest/{order['id']}"))["entry"]
             assert phase_of(entry["resource"]) == ("requested", "created")
             assert entry["resource"]["priority"] == "stat"
+            # The hospital accepts it: the Task moves, the referral itself stays.
+            told = await send(ref("RRI^I12", "T4", "RF1|A|||||ZZ0001^W1"))
+            assert told["state"] == "stored", told
+            task = (await client.get(f"Task?focus=ServiceRequest/{order['id']}"))["entry"][0]["resource"]
+            assert task["status"] == "accepted"
+            assert (await client.get(f"ServiceRequest/{order['id']}"))["status"] == "active"
+            # An answer to what nobody asked says so and is kept.
+            told = await send(ref("RRI^I12", "T5", "RF1|A|||||ZZ0404^W1"))
+            assert told["state"] != "stored"
+            assert "HT-XML-18" in str(told)
             # The sender takes it back.
             told = await send(
                 ref("REF^I14", "T2", "RF1|R|S|MED||O|ZZ0001^W1|20260315|20260322||J00.x00^感冒^I10")
