@@ -88,7 +88,8 @@ def issue(
         wrong = blocking(rows)
         if wrong or not rows:
             ids = ", ".join(row.requirement.id for row in wrong[:10]) or role
-            raise BusinessRule("HT-CT-41", ids=ids, state=wrong[0].state if wrong else "not-evaluated")
+            states = ", ".join(dict.fromkeys(row.state for row in wrong)) or "not-evaluated"
+            raise BusinessRule("HT-CT-41", ids=ids, state=states)
     waivers = _waivers(row for rows in verdicts.values() for row in rows)
     return Certificate(
         member=member,
