@@ -166,9 +166,9 @@ class Map:
         )
         run = compiled.build(binder)
         if self.format == "hl7v2":
-            run = Specialised(compiled.generated.code, run, lambda code: _built(code)(binder))
+            run = Specialised(compiled.generated.code, run, lambda code: built(code)(binder))
         elif self.format in ("table", "json"):
-            run = SpecialisedRows(compiled.generated.code, run, lambda code: _built(code)(binder))
+            run = SpecialisedRows(compiled.generated.code, run, lambda code: built(code)(binder))
         # Sender and translator are held, so that their ids stay theirs.
         self._binders[key] = ((context.sender, context.translator), run)
         return run
@@ -215,10 +215,7 @@ class Map:
             for name, rule in document.resources.items()
             if "type" in rule.options
         }
-        checker = Checker(
-            source.read_path, types, {name: list(rows.values()) for name, rows in self.tables.items()}
-        )
-        checker.is_all = source.is_all  # type: ignore[method-assign]  # the source's own answer
+        checker = Checker(source, types, {name: list(rows.values()) for name, rows in self.tables.items()})
         root = source.root()
         plans: list[Plan] = []
         rules: dict[str, Rule] = {}
@@ -233,7 +230,7 @@ class Map:
         if namespace is None and document.format in SEGMENTED:
             namespace = parse_expression(SEGMENTED[document.format], source.read_path)
         if checker.issues:
-            raise InvalidInput(_once(checker.issues))
+            raise InvalidInput(without_repeats(checker.issues))
         generator = Generator(plans, source, root, namespace, traced=traced)
         try:
             generated = generator.generate()
@@ -243,18 +240,19 @@ class Map:
         if isinstance(source, XmlSource):
             for site in generated.sites:
                 source.note(site.converter.name, site.arguments)
-        build = _built(compile(generated.code, f"<map {document.name}>", "exec"))
+        build = built(compile(generated.code, f"<map {document.name}>", "exec"))
         return _Compiled(source, generated, build, rules)
 
 
-def _built(code: Any) -> Any:
+def built(code: Any) -> Any:
+    """Return the `build` of generated code: a binder in, the function that converts out."""
     space: dict[str, Any] = {}
     # The text was generated from parsed and checked lines; no text of the map is in it but as a Python literal.
     exec(code, space)  # noqa: S102
     return space["build"]
 
 
-def _once(issues: list[Issue]) -> list[Issue]:
+def without_repeats(issues: list[Issue]) -> list[Issue]:
     """Leave out what was found twice: a line's type is asked for more than once."""
     return list({(issue.code, issue.source, str(issue.values)): issue for issue in issues}.values())
 

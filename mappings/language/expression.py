@@ -99,7 +99,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?![A-Za-z0-9_.\[-])")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?![\w.-])")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'')
 _ARGUMENT = re.compile(r"[^\s|()\"'=,]+")
-_KEYWORDS = {"or", "and", "not", "in", "when", "ref", "refs", "true", "false"}
+KEYWORDS = {"or", "and", "not", "in", "when", "ref", "refs", "true", "false"}
 _BACKSLASH = {"n": "\n", "t": "\t", "r": "\r"}
 
 
@@ -187,7 +187,7 @@ class _Parser:
                 found.append(_unquoted(quoted))
                 continue
             match = _ARGUMENT.match(self.text, self.at)
-            if match is None or match[0] in _KEYWORDS or match[0].startswith("!"):
+            if match is None or match[0] in KEYWORDS or match[0].startswith("!"):
                 return tuple(found)
             self.at = match.end()
             found.append(match[0])

@@ -23,7 +23,6 @@ from mappings.language.expression import (
     Node,
     Not,
     Or,
-    PathReader,
     Pipe,
     Ref,
     Sum,
@@ -31,6 +30,7 @@ from mappings.language.expression import (
     parse_condition,
     parse_expression,
 )
+from mappings.language.sources import Source
 from mappings.language.yaml_tree import Block, Listing, Place, Text, Yaml, nest
 from terminology.issues import Issue
 from terminology.tables import domain_names
@@ -90,7 +90,7 @@ Value = Line | Object | Items
 class Checker:
     """What one map offers to its lines. `types`: resource id → resource type; `tables`: name → values."""
 
-    read_path: PathReader
+    source: Source
     types: dict[str, str]
     tables: dict[str, list[object]]
     issues: list[Issue] = field(default_factory=list)
@@ -102,7 +102,7 @@ class Checker:
 
     def condition(self, text: Text) -> Node | None:
         try:
-            node = parse_condition(text.text, self.read_path)
+            node = parse_condition(text.text, self.source.read_path)
         except ExpressionError as error:
             self._grammar(text, error)
             return None
@@ -114,7 +114,7 @@ class Checker:
         if value is not None and not isinstance(value, str):
             return Constant(value)
         try:
-            node = parse_expression(text.text, self.read_path)
+            node = parse_expression(text.text, self.source.read_path)
         except ExpressionError as error:
             self._grammar(text, error)
             return None
@@ -312,7 +312,7 @@ class Checker:
         if isinstance(node, Constant):
             return ("constant",), False
         if isinstance(node, Field):
-            return ("text",), bool(self.is_all(node.path))
+            return ("text",), bool(self.source.is_all(node.path))
         if isinstance(node, Ref):
             if node.name not in self.types:
                 self.issues.append(problem("HT-MAP-17", place, name=node.name, known=", ".join(self.types)))
@@ -339,10 +339,6 @@ class Checker:
         for part in parts:
             self.result(part, place)
         return ("text",), False
-
-    def is_all(self, path: object) -> bool:
-        """Replaced by the source's own answer (compile.py)."""
-        raise NotImplementedError
 
     def _pipe(self, node: Pipe, place: Place) -> tuple[tuple[str, ...], bool]:
         _, is_list = self.result(node.subject, place)

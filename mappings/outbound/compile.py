@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from mappings.language.compile import _built, _once
+from mappings.language.compile import built, without_repeats
 from mappings.language.converters import Context, Sender
 from mappings.language.document import Document
 from mappings.language.emit import Generated
@@ -231,8 +231,7 @@ class OutboundMap:
         except SourceError as error:
             raise InvalidInput([problem("HT-MAP-08", document.place, reason=str(error))]) from None
         tables = {name: list(rows.values()) for name, rows in self.tables.items()}
-        checker = ShapeChecker(source.read_path, {}, tables, source=source, format=self.target.format)
-        checker.is_all = source.is_all  # type: ignore[method-assign, assignment]  # the source's own answer
+        checker = ShapeChecker(source, {}, tables, format=self.target.format)
         root = source.root()
         generator = OutboundGenerator(source, root, traced=traced)
         if self.target.format == "hl7v2":
@@ -245,23 +244,22 @@ class OutboundMap:
                 raise InvalidInput([problem("HT-MAP-02", document.place, key="body")])
             body = checker.tree(document.body, root)
             made = self._generated(checker, lambda: generator.body(body), generator)
-        return _Compiled(source, made, _built(compile(made.code, f"<map {document.name}>", "exec")))
+        return _Compiled(source, made, built(compile(made.code, f"<map {document.name}>", "exec")))
 
     def _compile_when(self) -> _Compiled:
         """Return the map's `when` as a function; always true without one."""
         source = ResourceSource(self.document, traced=False)
-        checker = ShapeChecker(source.read_path, {}, {}, source=source, format=self.target.format)
-        checker.is_all = source.is_all  # type: ignore[method-assign, assignment]  # the source's own answer
+        checker = ShapeChecker(source, {}, {}, format=self.target.format)
         root = source.root()
         generator = OutboundGenerator(source, root, traced=False)
         text = self.document.when
         node = checker.at(text, root, is_condition=True) if text is not None else None
         made = self._generated(checker, lambda: generator.test(node), generator)
-        return _Compiled(source, made, _built(compile(made.code, f"<when {self.name}>", "exec")))
+        return _Compiled(source, made, built(compile(made.code, f"<when {self.name}>", "exec")))
 
     def _generated(self, checker: ShapeChecker, write: Any, generator: OutboundGenerator) -> Generated:
         if checker.issues:
-            raise InvalidInput(_once(checker.issues))
+            raise InvalidInput(without_repeats(checker.issues))
         try:
             made: Generated = write()
         except SourceError as error:

@@ -24,9 +24,9 @@ _PLAIN = {"boolean", "integer", "decimal", "positiveInt", "unsignedInt"}
 
 @dataclass
 class ShapeChecker(Checker):
-    """`format`: hl7v2, xml or json; `source` knows the paths."""
+    """`format`: hl7v2, xml or json."""
 
-    source: ResourceSource = field(kw_only=True)
+    source: ResourceSource
     format: str = field(kw_only=True)
 
     def segment(self, block: Block, name: str, level: Level) -> Object:

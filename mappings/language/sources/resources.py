@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from conformance.definitions import children, is_resource, resource_types
 from conformance.definitions.structures import Child
 from mappings.language.document import Document
+from mappings.language.expression import KEYWORDS
 from mappings.language.sources import Level, SourceError
 from mappings.language.sources.rows import ALL, to_text
 from terminology.fhirjson import Json
@@ -41,7 +42,6 @@ _FILTER = re.compile(
     r"(?:\"(?P<quoted>[^\"\]]*)\"|'(?P<single>[^'\]]*)'|(?P<word>[^\]\s\"']+))\s*\]"
 )
 _INDEX = re.compile(r"\[(\d*)\]")
-_KEYWORDS = {"or", "and", "not", "in", "when", "ref", "refs", "true", "false"}
 _PRIMITIVE = re.compile(r"[a-z]\w*|http://hl7\.org/fhirpath/System\..*|xhtml")
 
 
@@ -194,7 +194,7 @@ class ResourceSource:
                 break
             more, at = found
             steps += more
-        if not steps or text[start:at] in _KEYWORDS:
+        if not steps or text[start:at] in KEYWORDS:
             return None
         return ResourcePath(tuple(steps), from_root, "", text[start:at]), at
 
@@ -372,7 +372,7 @@ def _step(text: str, at: int, *, is_first: bool) -> tuple[list[Step], int] | Non
             return None
         at += 1
     name = _NAME.match(text, at)
-    if name is None or (is_first and name[0] in _KEYWORDS):
+    if name is None or (is_first and name[0] in KEYWORDS):
         return None
     marks, end = _marks(text, name.end())
     return [name[0], *marks], end

@@ -11,12 +11,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from mappings.language.document import Document
+from mappings.language.expression import KEYWORDS
 from mappings.language.sources import Level, SourceError
 
 _NAME = r"(?:[^\W\d]\w*|`[^`\n]+`)"
 _PATH = re.compile(rf"(?P<root>\$\.)?(?P<steps>{_NAME}(?:\[\d*\])?(?:\.{_NAME}(?:\[\d*\])?)*)")
 _STEP = re.compile(rf"(?P<name>{_NAME})(?P<index>\[\d*\])?")
-_KEYWORDS = {"or", "and", "not", "in", "when", "ref", "refs", "true", "false"}
 
 # A step is a key, a 1-based number, or ALL: every item of a list.
 ALL = -1
@@ -49,7 +49,7 @@ class RowSource:
 
     def read_path(self, text: str, at: int) -> tuple[RowPath, int] | None:
         match = _PATH.match(text, at)
-        if match is None or match[0] in _KEYWORDS:
+        if match is None or match[0] in KEYWORDS:
             return None
         steps: list[Step] = []
         for step in _STEP.finditer(match["steps"]):

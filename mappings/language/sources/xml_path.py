@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mappings.language.expression import KEYWORDS
 from mappings.xml.tree import Element
 
 _WORD = r"[^\W\d][\w.-]*"
@@ -26,7 +27,6 @@ _TEST = re.compile(
     rf"\[\s*(?P<place>(?:{_NAME}/)*(?:@{_NAME}|{_NAME}))\s*"
     rf"(?:(?P<sign>!?=)\s*(?P<texts>{_TEXT}(?:\s*,\s*{_TEXT})*)\s*)?\]"
 )
-_KEYWORDS = {"or", "and", "not", "in", "when", "ref", "refs", "true", "false"}
 LONGEST = 30
 
 
@@ -98,7 +98,7 @@ def read(text: str, at: int) -> tuple[XmlPath, int] | None:
             break
         at += 1
     whole = text[start:at]
-    if whole in _KEYWORDS:
+    if whole in KEYWORDS:
         return None
     return XmlPath(tuple(steps), leaf, from_root, bool(marks), tuple(marks), whole), at
 
