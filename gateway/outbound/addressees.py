@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from gateway.outbound.gather import gather, local
 from gateway.store.protocol import OutboxRow, Store
-from mappings.language.sources.resources import Focus
+from mappings.language.sources.focus import Focus
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import NotFound
 

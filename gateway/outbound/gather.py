@@ -6,7 +6,8 @@ from typing import Any
 from conformance.definitions import children
 from gateway.search.parse import parse
 from gateway.store.protocol import Store, Version
-from mappings.language.sources.resources import Back, Focus
+from mappings.language.sources.focus import Focus
+from mappings.language.sources.resource_path import Back
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import FhirError, NotFound
 

@@ -9,7 +9,7 @@ from gateway.store.protocol import Store
 from mappings.hl7v2.message import Message
 from mappings.language.active import ActiveMaps
 from mappings.language.converters import Context
-from mappings.language.sources.resources import Focus
+from mappings.language.sources.focus import Focus
 from mappings.outbound.compile import Envelope
 from mappings.outbound.hl7v2 import encode_message
 from terminology.fhirjson import Json

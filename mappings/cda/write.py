@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mappings.cda.compose import compose
-from mappings.language.sources.resources import Focus
+from mappings.language.sources.focus import Focus
 from mappings.outbound.compile import Envelope, Written
 from mappings.outbound.types.v3 import oid_of
 from terminology.fhirjson import Json

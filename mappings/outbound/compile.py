@@ -18,7 +18,8 @@ from mappings.language.expression import Node
 from mappings.language.result import Leaf, Unmapped
 from mappings.language.runtime import Binder
 from mappings.language.sources import Level, SourceError
-from mappings.language.sources.resources import Focus, ResourceSource
+from mappings.language.sources.focus import Focus
+from mappings.language.sources.resources import ResourceSource
 from mappings.language.trace import TracingBinder
 from mappings.language.yaml_tree import Text, plain
 from mappings.outbound.charset import writing_codec

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mappings.language.active import ActiveMaps
-from mappings.language.sources.resources import Focus
+from mappings.language.sources.focus import Focus
 from mappings.outbound.charset import writing_codec
 from mappings.outbound.compile import Envelope, Written
 from terminology.fhirjson import Json, decode

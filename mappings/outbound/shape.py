@@ -11,7 +11,8 @@ from mappings.language.converters import find_converter
 from mappings.language.errors import problem
 from mappings.language.expression import And, Compare, Either, Field, Node, Not, Or, Pipe, Sum, When
 from mappings.language.sources import Level, SourceError
-from mappings.language.sources.resources import ResourcePath, ResourceSource, is_primitive
+from mappings.language.sources.resource_path import ResourcePath, is_primitive
+from mappings.language.sources.resources import ResourceSource
 from mappings.language.targets import TEMPORAL, Checker, Items, Line, Object, Target, Value
 from mappings.language.yaml_tree import Block, Listing, Text, Yaml, nest
 from mappings.outbound.xml import is_name

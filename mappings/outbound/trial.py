@@ -11,7 +11,7 @@ from typing import Any
 from mappings.hl7v2 import parse
 from mappings.language.document import Trial
 from mappings.language.errors import problem
-from mappings.language.sources.resources import Focus
+from mappings.language.sources.focus import Focus
 from mappings.language.trial import is_expected
 from mappings.language.yaml_tree import plain
 from mappings.outbound.compile import Envelope, OutboundMap, Written

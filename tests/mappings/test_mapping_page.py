@@ -8,7 +8,7 @@ import pytest
 from mappings.language.active import compile_map, try_map
 from mappings.language.document import _RESOURCE_KEYS, Document, extend, read_document
 from mappings.language.expression import parse_expression
-from mappings.language.sources.resources import FACTS
+from mappings.language.sources.resource_path import FACTS
 from mappings.language.sources.segments import SegmentSource
 from mappings.outbound.parts import _PART_KEYS, _TARGET_KEYS
 from terminology.translate import Translator

@@ -11,7 +11,7 @@ from mappings.hl7v2 import parse
 from mappings.language.active import ActiveMaps
 from mappings.language.converters import Sender
 from mappings.language.document import extend, read_document
-from mappings.language.sources.resources import Focus
+from mappings.language.sources.focus import Focus
 from mappings.outbound.compile import Envelope, OutboundMap
 from mappings.outbound.trial import ask
 from mappings.outbound.xml import write_xml

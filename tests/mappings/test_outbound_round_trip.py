@@ -17,7 +17,7 @@ import yaml
 from mappings.hl7v2 import parse
 from mappings.hl7v2.message import Message, Segment
 from mappings.language.active import ActiveMaps
-from mappings.language.sources.resources import Focus
+from mappings.language.sources.focus import Focus
 from mappings.outbound.compile import Envelope
 from terminology.issues import FhirError
 from terminology.translate import Translator
