@@ -6,7 +6,7 @@ from tempfile import mkdtemp
 from gateway.assembly.store import WritePath
 from gateway.ingest.hl7v2 import Maps
 from gateway.metrics import Metrics
-from gateway.outbound.destination import Destinations
+from gateway.outbound.destination_files import Destinations
 from gateway.outbound.ledger import Ledger
 from gateway.outbound.post import Post
 from gateway.settings import Settings

@@ -11,7 +11,8 @@ from gateway.cli.client import call_json
 from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import cut, language, print_json, say, styled, table
 from gateway.lock import holder
-from gateway.outbound.destination import Destination, Destinations
+from gateway.outbound.destination import Destination
+from gateway.outbound.destination_files import Destinations
 from gateway.outbound.reader import Reader, Standing
 from gateway.outbound.schema import FILE
 from gateway.settings import Settings, load_settings

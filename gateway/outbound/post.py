@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from gateway.metrics import Metrics
 from gateway.outbound.delivery import Delivery, Letter, Verdict
-from gateway.outbound.destination import Destination, Destinations, Retrying
+from gateway.outbound.destination import Destination, Retrying
+from gateway.outbound.destination_files import Destinations
 from gateway.outbound.fanout import Fanout
 from gateway.outbound.gather import gather, read_focus
 from gateway.outbound.lane import Lane, NothingToSay, Sender
