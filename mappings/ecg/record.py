@@ -7,7 +7,7 @@ from datetime import date
 
 from mappings.ecg.codes import codes
 from mappings.ecg.quality import check_quality, has_waveform
-from mappings.ecg.recording import Recording, with_derived_leads
+from mappings.ecg.recording import Lead, Recording, with_derived_leads
 from mappings.ecg.sampled_data import data_of
 from terminology.fhirjson import Json
 from terminology.issues import Issue
@@ -93,10 +93,7 @@ def to_record(
     )
 
 
-def _lead(lead: object) -> Json:
-    from mappings.ecg.recording import Lead
-
-    assert isinstance(lead, Lead)
+def _lead(lead: Lead) -> Json:
     row = codes().leads.get(lead.label)
     unit = "uV" if lead.factor is not None else "1"
     return {
