@@ -24,6 +24,8 @@ log = logging.getLogger("gateway.critical")
 
 LOOK_SECONDS = 0.5
 ATTEMPTS = 5
+MOST = 1_000
+WAITING = [("category", f"{C}communication-category|critical-value"), ("status", "preparation")]
 
 
 class CriticalWatch:
@@ -43,6 +45,7 @@ class CriticalWatch:
         self._pulse = Pulse(seconds, writes)
         self.follower = Follower(store, file)
         self._task: asyncio.Task[None] | None = None
+        self._prepared: list[Json] | None = None
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run())
@@ -56,6 +59,7 @@ class CriticalWatch:
         """Raise what is new, release what two have read by now, call again for what waits."""
         with acting_as(GATEWAY):
             packs, now = self.packs(), self.clock()
+            self._prepared = None
             for version in await self.follower.changed(("Observation", "DiagnosticReport")):
                 await self._seen(version, packs, now)
             await climb(self.store, packs, now=now)
@@ -67,13 +71,15 @@ class CriticalWatch:
         for _ in range(ATTEMPTS):
             try:
                 if version.type == "Observation":
-                    await raised(resource, self.store, packs, now=now)
+                    if await raised(resource, self.store, packs, now=now) is not None:
+                        self._prepared = None
                 else:
                     await self._audited(resource, packs, now)
                 return
             except VersionConflict as error:
                 # Somebody confirmed it at this moment: how it stands now counts.
                 failure: Exception = error
+                self._prepared = None
             except Unavailable:
                 raise
             except Exception as error:  # one odd record must not end the watch over all others
@@ -101,21 +107,26 @@ class CriticalWatch:
 
     async def _audited(self, report: Json, packs: Packs, now: datetime) -> None:
         """A report read by one and audited by another is the double check: what waited for one goes out."""
+        subject = reference_of(report.get("subject"))
         for row in report.get("result") or ():
             observation = reference_of(row)
-            if not observation.startswith("Observation/"):
+            if not observation.startswith("Observation/") or not subject:
                 continue
-            params = [("category", f"{C}communication-category|critical-value"), ("status", "preparation")]
-            subject = reference_of(report.get("subject"))
-            waiting = (
-                await find(self.store, "Communication", [*params, ("subject", subject)]) if subject else []
-            )
-            for communication in waiting:
+            for communication in await self._waiting(subject):
                 about = {reference_of(one) for one in communication.get("about") or ()}
                 if observation in about and await has_two_readers(
                     {"id": observation.partition("/")[2]}, self.store
                 ):
                     await self._release(communication, packs, now)
+                    self._prepared = None
+
+    async def _waiting(self, subject: str) -> list[Json]:
+        """Return the alerts of a patient that wait for a second reader; one question serves all reports of a look."""
+        if self._prepared is None:
+            self._prepared = await find(self.store, "Communication", WAITING, most=MOST)
+        if len(self._prepared) == MOST:
+            return await find(self.store, "Communication", [*WAITING, ("subject", subject)])
+        return [row for row in self._prepared if reference_of(row.get("subject")) == subject]
 
     async def _release(self, communication: Json, packs: Packs, now: datetime) -> None:
         confirm = await self.store.read("Task", task_id("confirm", communication["id"]))

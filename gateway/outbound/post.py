@@ -60,6 +60,7 @@ class Post:
         self._store, self.ledger, self.destinations, self._maps = store, ledger, destinations, maps
         self._zone, self._metrics, self._keep_days = zone, metrics, keep_days
         self.lanes: dict[str, Lane] = {}
+        self._receivers: dict[str, tuple[Destination, Receiver]] = {}
         self._rows: dict[str, Destination] = {}
         self._topics: frozenset[str] = frozenset()
         self.subscriptions = Subscriptions(
@@ -195,10 +196,10 @@ class Post:
         focus = await gather(self._store, delivery.focus, referrers=map.source.referrers)
         if not map.wants(focus, maps.translator):
             raise NothingToSay(name)
-        zone = row.zone or str(self._zone)
+        receiver = self._receiver(row)
         envelope = Envelope(
             id=delivery.control_id,
-            now=datetime.fromtimestamp(self.ledger.now / 1000, ZoneInfo(zone)),
+            now=datetime.fromtimestamp(self.ledger.now / 1000, ZoneInfo(receiver.zone)),
             topic=delivery.topic,
             reason=_reason(delivery),
             sender=row.sender,
@@ -208,13 +209,20 @@ class Post:
             acknowledge=_ACKS[row.ack],
             parameters=row.parameters,
         )
-        receiver = Receiver(name=row.name, zone=zone, systems=row.systems)
         written = map.write(focus, envelope, maps.translator, sender=receiver)
         is_plain = "json" in written.media_type and written.charset.upper() == "UTF-8"
         media = written.media_type if is_plain else f"{written.media_type}; charset={written.charset}"
         return Letter(
             written.body, media, delivery.control_id, delivery.topic, f"{written.mapping}|{written.version}"
         )
+
+    def _receiver(self, row: Destination) -> Receiver:
+        """Return the same receiver as long as its destination stands: what a map builds for one lives as long as it does."""
+        held = self._receivers.get(row.name)
+        if held is None or held[0] != row:
+            receiver = Receiver(name=row.name, zone=row.zone or str(self._zone), systems=row.systems)
+            held = self._receivers[row.name] = (row, receiver)
+        return held[1]
 
     def destination(self, name: str) -> Destination:
         """Return a destination; raises NotFound (HT-OUT-13)."""

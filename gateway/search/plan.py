@@ -179,7 +179,11 @@ class Plan:
             return Page([], [], total, None, [])
         if few is not None:
             size, condition = few
-            if size > FEW_ENOUGH and not query.sort and query.total in (None, "none"):
+            if size == 0:
+                # Without candidates there is no match, and nothing left to ask.
+                rows = []
+                total = 0 if query.total != "none" else total
+            elif size > FEW_ENOUGH and not query.sort and query.total in (None, "none"):
                 rows = yield from self._fetch_newest(condition, at)
                 if at is None and len(rows) <= query.count and query.total is None:
                     total = len(rows)

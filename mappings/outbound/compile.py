@@ -32,6 +32,7 @@ from terminology.fhirjson import encode
 from terminology.issues import InvalidInput, Issue
 from terminology.translate import Translator
 
+_NOBODY = Sender()
 _MEDIA = {
     "hl7v2": "x-application/hl7-v2+er7",
     "xml": "application/xml",
@@ -124,6 +125,7 @@ class OutboundMap:
         self._condition = self._compile_when()
         self._traced: _Compiled | None = None
         self._bound: dict[Any, tuple[Any, Any]] = {}
+        self._asking: tuple[Any, Any, Translator] | None = None
 
     @property
     def code(self) -> str:
@@ -138,8 +140,12 @@ class OutboundMap:
         """Tell whether there is anything to write about this focus (the map's own `when`)."""
         if self.document.when is None:
             return True
-        binder = Binder(*self._parts_of(self._condition, traced=False))
-        return bool(self._condition.build(binder)(focus, Context(Sender(), translator, message=focus)))
+        key = (id(translator), translator.revision)
+        if self._asking is None or self._asking[0] != key:
+            binder = Binder(*self._parts_of(self._condition, traced=False))
+            # The translator is held, so that its id stays its own.
+            self._asking = (key, self._condition.build(binder), translator)
+        return bool(self._asking[1](focus, Context(_NOBODY, translator, message=focus)))
 
     def write(
         self,
