@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from gateway.search.query import Query
@@ -57,9 +58,13 @@ class GuardedStore(Layer):
         super().__init__(store)
         self._terminology = terminology
         self.shelf, self._clock, self._new_id = shelf, clock, new_id
-        self._machines = machines()
         self._memo = Memo()
         self._access = AccessLog(store, clock=clock, new_id=new_id)
+
+    @cached_property
+    def _machines(self) -> Mapping[str, Machine]:
+        """Read with the first commit: a start does not pay for them."""
+        return machines()
 
     @property
     def plain(self) -> Store:
