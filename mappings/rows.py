@@ -150,5 +150,7 @@ def _csv(text: str, most: int) -> Rows:
     except csv.Error as error:
         raise MalformedMessage("HT-MAP-36", format="CSV", reason=str(error)) from None
     if not rows:
-        raise MalformedMessage("HT-MAP-36", format="CSV", reason="no row below the column names")
+        raise MalformedMessage(
+            "HT-MAP-36", format="CSV", reason="列名下没有数据行 / no row below the column names"
+        )
     return Rows(rows, tuple(header), problems=problems)

@@ -88,7 +88,7 @@ def read_workbook(raw: bytes, *, most: int = MOST_ROWS) -> list[Sheet]:
     ) as error:
         raise _malformed(f"{type(error).__name__}: {error}") from None
     if not found:
-        raise _malformed("no row below the column names")
+        raise _malformed("列名下没有数据行 / no row below the column names")
     return found
 
 

@@ -30,7 +30,10 @@ Day = Annotated[
 ]
 Within = Annotated[int, typer.Option(help=say("几天内到期。", "Due within so many days."), min=0, max=366)]
 Team = Annotated[str | None, typer.Option(help=say("责任团队（引用）。", "The team (reference)."))]
-Phase = Annotated[str | None, typer.Option(help="due | overdue | lost")]
+Phase = Annotated[
+    str | None,
+    typer.Option(help=say("阶段：due 到期、overdue 逾期、lost 失访。", "Phase: due, overdue or lost.")),
+]
 Xlsx = Annotated[Path | None, typer.Option(help=say("写入 Excel 文件。", "Write an Excel file."))]
 # Names of columns and rates, as a Chinese reader sees them.
 WORDS = {

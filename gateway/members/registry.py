@@ -155,7 +155,10 @@ class Registry:
                 else ()
             )
             raise BusinessRule(
-                "HT-CT-43", state=found.state, wanted=wanted, allowed=", ".join(back) or "run → issue"
+                "HT-CT-43",
+                state=found.state,
+                wanted=wanted,
+                allowed=", ".join(back) or "conformance run → certificate",
             )
         return self._keep(found.moved(wanted), wanted, by=by, reason=reason, was=found.state)
 

@@ -250,7 +250,7 @@ def _maps(row: dict[str, Any], wrong: Wrong) -> dict[str, str]:
         if topic not in TOPICS:
             wrong("topics", f"{topic} is unknown; known: {', '.join(TOPICS)}")
         elif topic not in found:
-            wrong("topics", f"no map for {topic}")
+            wrong("topics", f"没有 {topic} 的映射 / no map for {topic}")
     return {topic: map for topic, map in found.items() if topic in topics}
 
 

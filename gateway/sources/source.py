@@ -234,7 +234,9 @@ class _Reader:
 
             def fill(match: re.Match[str]) -> str:
                 if match[1] not in self.environment:
-                    self.problems.append(f"{self.place}: the environment has no {match[1]}")
+                    self.problems.append(
+                        f"{self.place}：没有设置环境变量 {match[1]} / the environment has no {match[1]}"
+                    )
                 return self.environment.get(match[1], "")
 
             return _VARIABLE.sub(fill, value)
