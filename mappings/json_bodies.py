@@ -37,7 +37,11 @@ def read_body(tree: Any, maps: ActiveMaps, *, name: str = "") -> Body:
     """
     candidates = list(_candidates(tree, 0))
     if not candidates:
-        raise MalformedMessage("HT-MAP-36", format="JSON", reason="neither an object nor a list of objects")
+        raise MalformedMessage(
+            "HT-MAP-36",
+            format="JSON",
+            reason="既不是对象，也不是对象的列表 / neither an object nor a list of objects",
+        )
     known = [maps.get(name)] if name else maps.all("json", "table")
     best: tuple[float, int, int, tuple[Json, ...], Map] | None = None
     for items in candidates:

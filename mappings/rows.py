@@ -115,10 +115,14 @@ def _json(text: str) -> list[Json]:
         except msgspec.DecodeError:
             raise MalformedMessage("HT-MAP-36", format="JSON", reason=str(error)) from None
     except RecursionError:
-        raise MalformedMessage("HT-MAP-36", format="JSON", reason="too deeply nested") from None
+        raise MalformedMessage("HT-MAP-36", format="JSON", reason="嵌套过深 / too deeply nested") from None
     rows = found if isinstance(found, list) else [found]
     if not rows or not all(isinstance(row, dict) for row in rows):
-        raise MalformedMessage("HT-MAP-36", format="JSON", reason="neither an object nor a list of objects")
+        raise MalformedMessage(
+            "HT-MAP-36",
+            format="JSON",
+            reason="既不是对象，也不是对象的列表 / neither an object nor a list of objects",
+        )
     return rows
 
 
@@ -126,7 +130,9 @@ def _csv(text: str, most: int) -> Rows:
     first = text.split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first.count)
     if not first.strip() or delimiter not in first:
-        raise MalformedMessage("HT-MAP-36", format="CSV", reason="the first line has no columns")
+        raise MalformedMessage(
+            "HT-MAP-36", format="CSV", reason="第一行没有列名 / the first line has no columns"
+        )
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
     rows: list[Json] = []
     problems: dict[int, Issue] = {}

@@ -73,7 +73,7 @@ def read_workbook(raw: bytes, *, most: int = MOST_ROWS) -> list[Sheet]:
         if len(infos) > MOST_PARTS or sum(info.file_size for info in infos) > MOST_BYTES:
             raise TooLarge("HT-TAB-02", limit=MOST_BYTES)
         if any(info.flag_bits & 1 for info in infos):
-            raise _malformed("encrypted")
+            raise _malformed("已加密 / encrypted")
         found = list(_sheets(archive, most))
     except (
         zipfile.BadZipFile,
