@@ -70,14 +70,15 @@ class Desk:
     def accept_above(self, project: Project, cut: float, *, who: str) -> list[tuple[str, str, float]]:
         """Propose the first suggestion of every unmapped row whose confidence reaches `cut`; vetoed ones never.
 
-        Returns (local code, target code, confidence). A reviewer still has to approve.
+        Of two targets that are equally like (one name, two codes) neither: a person chooses. Returns (local code,
+        target code, confidence). A reviewer still has to approve.
         """
         if not LEAST_CUT <= cut <= 1:
             raise InvalidInput("HT-CAT-56", value=cut, least=LEAST_CUT)
         found = [
             (row.local.code, best)
             for row in self.projects.rows(project, ("unmapped",))
-            if (best := next(iter(self.suggest(project, row, 1)), None)) is not None
+            if (best := _clear_winner(self.suggest(project, row, 2))) is not None
             and best.may_be_bulk_accepted
             and best.confidence >= cut
         ]
@@ -245,3 +246,10 @@ class Desk:
             if domain.is_icd and domain.system == self.catalogues.get(project.catalogue).url:
                 return domain.by_code
         return lambda _: None
+
+
+def _clear_winner(found: list[Suggestion]) -> Suggestion | None:
+    """Return the first suggestion, unless the second is as likely."""
+    if not found or (len(found) > 1 and found[1].confidence == found[0].confidence):
+        return None
+    return found[0]

@@ -231,6 +231,18 @@ class TestWorkbench:
         desk.projects.review(project, "1", who="乙", approve=True)
         assert desk.projects.counts(project) == {"approved": 1, "unmapped": 2}
 
+    def test_of_two_that_are_equally_like_a_person_chooses(self, catalogues: Catalogues, desk: Desk) -> None:
+        twins = [Row("T1", "白细胞"), Row("T2", "白细胞"), Row("T3", "尿素")]
+        publish(catalogues, [*FIRST, *twins])
+        table = Table((Row("1", "白细胞"), Row("2", "尿素")))
+        project, _, _ = desk.open("zy", "lab-item", table, catalogue="dx", who="甲")
+        assert [row.target.code for row in desk.suggest(project, desk.projects.row(project, "1"))][:2] == [
+            "T1",
+            "T2",
+        ]
+        assert [row[0] for row in desk.accept_above(project, 0.9, who="甲")] == ["2"]
+        assert desk.projects.row(project, "1").state == "unmapped"
+
     def test_approvals_teach_other_members(self, desk: Desk) -> None:
         project, _, _ = desk.open("zy", "diagnosis", Table((Row("9", "HBP"),)), catalogue="dx", who="甲")
         desk.propose(project, "9", target="I10", who="甲")
