@@ -21,7 +21,6 @@ log = logging.getLogger("gateway.channels.astm")
 FRAME_SECONDS = 30.0
 REPLY_SECONDS = 15.0
 BUSY_SECONDS = 10.0
-CONTENTION_SECONDS = 20.0
 TRIES = 6
 IDLE_SECONDS = 24 * 3600.0
 CHUNK = 65_536

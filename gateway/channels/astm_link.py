@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from mappings.astm.frames import ACK, ENQ, EOT, ETB, ETX, MOST_TEXT, NAK, STX, BadFrame, read_frame
 
-RECORD_START = b"LH"
-
 
 @dataclass(frozen=True, slots=True)
 class Say:

@@ -11,7 +11,6 @@ from gateway.rest.request import Request
 from terminology.issues import FhirError, InvalidInput, NotAllowed, NotFound
 
 SERVICES = {"HIPMessageServer": "hl7v3", "RHINMessageServer": "rhin"}
-CODES_OF_ENVELOPE = frozenset({"HT-XML-01", "HT-XML-02", "HT-XML-03", "HT-XML-05", "HT-XML-10"})
 XML = "text/xml; charset=utf-8"
 SOAP_XML = "application/soap+xml; charset=utf-8"
 

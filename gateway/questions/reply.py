@@ -107,18 +107,15 @@ def accepted(question: Question) -> Segment:
     return "MSA", {"MSA-1": "AA", "MSA-2": question.get("MSH-10")}
 
 
-def refused(
-    question: Question, issue: Issue, *, place: str, condition: str = "204^Unknown key identifier"
-) -> list[Segment]:
+def refused(question: Question, issue: Issue, *, place: str) -> list[Segment]:
     """Return MSA AE and ERR for a question that can't be answered; `place`: "QPD^1^3^1^4" (ERL)."""
-    code, text = condition.split("^")
     return [
         ("MSA", {"MSA-1": "AE", "MSA-2": question.get("MSH-10")}),
         (
             "ERR",
             {
                 "ERR-2": tuple(place.split("^")),
-                "ERR-3": (code, text, "HL70357"),
+                "ERR-3": ("204", "Unknown key identifier", "HL70357"),
                 "ERR-4": "E",
                 "ERR-5": (issue.code, issue.text("en"), "HUTONG"),
                 "ERR-7": issue.fix("en"),

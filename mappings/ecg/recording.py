@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy
 
-MICROVOLT = "uV"
-
 
 @dataclass(frozen=True, slots=True)
 class Lead:

@@ -21,7 +21,6 @@ _SWITCHES = {
     "M242843": "euc_kr",
     "M2443": "euc_kr",
 }
-_BREAKS = re.compile(r"\.(?:br|ce)|\.sp(?:\+?\d*)", re.IGNORECASE)
 
 
 def unescape(text: str, delimiters: Delimiters = STANDARD, *, codec: str = "utf-8") -> str:

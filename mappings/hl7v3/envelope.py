@@ -29,7 +29,6 @@ class Interaction:
     action: str = ""
     soap: str = ""
     operation: str = ""
-    operation_namespace: str = ""
 
     @property
     def root(self) -> Element:
@@ -87,7 +86,7 @@ def read_interaction(raw: bytes, *, fallback: str | None = None) -> Interaction:
     if holder is None and not _is_wrapper(operation):
         # Document style without a wrapper: the message itself is the body.
         inner = XmlMessage(_alone(operation), outer.decoded, "", outer.issues)
-        return Interaction(inner, action, namespace, "", "")
+        return Interaction(inner, action, namespace)
     if holder is None:
         raise MalformedMessage("HT-XML-10", source=f"Envelope/Body/{operation.name}/message")
     if holder.children:
@@ -99,9 +98,9 @@ def read_interaction(raw: bytes, *, fallback: str | None = None) -> Interaction:
             if any(issue.code == "HT-XML-10" for issue in error.issues):
                 raise
             nothing = XmlMessage(Element("", {}, None), outer.decoded, "", outer.issues)
-            known = Interaction(nothing, action, namespace, operation.name, "urn:hl7-org:v3")
+            known = Interaction(nothing, action, namespace, operation.name)
             raise UnreadableMessage(error.issues, known) from error
-    return Interaction(inner, action, namespace, operation.name, "urn:hl7-org:v3")
+    return Interaction(inner, action, namespace, operation.name)
 
 
 def _inner(text: str, outer: XmlMessage) -> XmlMessage:

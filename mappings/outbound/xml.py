@@ -32,24 +32,16 @@ def write_xml(
     *,
     namespaces: Mapping[str, str] | None = None,
     encoding: str = "utf-8",
-    has_declaration: bool = True,
 ) -> bytes:
     """Return the document. What `encoding` can't write becomes a character reference; what XML can't hold, U+FFFD.
 
     Raises ValueError for a name that XML doesn't allow.
     """
     codec = encoding.lower()
-    parts: list[str] = []
-    if has_declaration:
-        parts.append(f'<?xml version="1.0" encoding="{CODECS.get(codec, encoding.upper())}"?>\n')
+    parts = [f'<?xml version="1.0" encoding="{CODECS.get(codec, encoding.upper())}"?>\n']
     declared = {f"@xmlns:{prefix}" if prefix else "@xmlns": uri for prefix, uri in (namespaces or {}).items()}
     parts += _element(root, {**declared, **content})
     return "".join(parts).encode(codec, "xmlcharrefreplace")
-
-
-def write_element(name: str, content: Any) -> str:
-    """Return one element (or, for a list, all of them) as text, to be put into a document that is being built."""
-    return "".join(_children(name, content))
 
 
 def _children(name: str, value: Any) -> Iterator[str]:
