@@ -3,12 +3,11 @@
 The objects themselves are files; every row here could be read from them again, decisions of people and queues aside.
 """
 
-import os
 from pathlib import Path
 
 import apsw
 
-from terminology.issues import Unavailable
+from gateway.journal.database import open_database
 
 FILE = "index.sqlite"
 VERSION = 1
@@ -68,17 +67,4 @@ create index if not exists forward_waiting on forward (destination, id) where st
 
 def connect(folder: Path, *, writing: bool) -> apsw.Connection:
     """Open the index in `folder`; the writer makes the tables. Raises Unavailable for an index of a newer version."""
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writing else apsw.SQLITE_OPEN_READONLY
-    connection = apsw.Connection(os.fspath(folder / FILE), flags=flags)
-    connection.set_busy_timeout(10_000)
-    if not writing:
-        return connection
-    connection.pragma("journal_mode", "wal")
-    # A device forgets an image when we say that we have it.
-    connection.pragma("synchronous", "full")
-    found = connection.pragma("user_version")
-    if found > VERSION:
-        raise Unavailable("HT-MSG-40", path=folder / FILE, found=found, known=VERSION)
-    connection.execute(TABLES)
-    connection.pragma("user_version", VERSION)
-    return connection
+    return open_database(folder / FILE, tables=TABLES, version=VERSION, writing=writing, code="HT-MSG-40")

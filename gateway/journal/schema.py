@@ -1,11 +1,10 @@
 """The tables of the journal (SQLite, WAL, synchronous=FULL)."""
 
-import os
 from pathlib import Path
 
 import apsw
 
-from terminology.issues import Unavailable
+from gateway.journal.database import open_database
 
 VERSION = 1
 
@@ -52,17 +51,4 @@ create table if not exists unmapped (
 
 def connect(path: Path, *, writing: bool) -> apsw.Connection:
     """Open the journal; the writer makes the tables. Raises Unavailable for a journal of a newer version."""
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writing else apsw.SQLITE_OPEN_READONLY
-    connection = apsw.Connection(os.fspath(path), flags=flags)
-    connection.set_busy_timeout(10_000)
-    if not writing:
-        return connection
-    connection.pragma("journal_mode", "wal")
-    # A message is acknowledged when its bytes are on the disk, not when the system promises to write them.
-    connection.pragma("synchronous", "full")
-    found = connection.pragma("user_version")
-    if found > VERSION:
-        raise Unavailable("HT-MSG-40", path=path, found=found, known=VERSION)
-    connection.execute(TABLES)
-    connection.pragma("user_version", VERSION)
-    return connection
+    return open_database(path, tables=TABLES, version=VERSION, writing=writing, code="HT-MSG-40")

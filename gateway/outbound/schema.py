@@ -1,12 +1,11 @@
 """The tables of the delivery log (SQLite, WAL, synchronous=FULL)."""
 
-import os
 import secrets
 from pathlib import Path
 
 import apsw
 
-from terminology.issues import Unavailable
+from gateway.journal.database import open_database
 
 FILE = "deliveries.sqlite"
 VERSION = 1
@@ -59,21 +58,9 @@ create table if not exists fact (name text primary key, value text not null) wit
 
 def connect(path: Path, *, writing: bool) -> apsw.Connection:
     """Open the delivery log; the writer makes the tables. Raises Unavailable for a log of a newer version."""
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writing else apsw.SQLITE_OPEN_READONLY
-    connection = apsw.Connection(os.fspath(path), flags=flags)
-    connection.set_busy_timeout(10_000)
-    if not writing:
-        return connection
-    connection.pragma("journal_mode", "wal")
-    # Delivered is what the disk knows to be delivered.
-    connection.pragma("synchronous", "full")
-    found = connection.pragma("user_version")
-    if found > VERSION:
-        raise Unavailable("HT-OUT-20", path=path, found=found, known=VERSION)
-    with connection:
-        connection.execute(TABLES)
-        connection.pragma("user_version", VERSION)
-    # Two gateways that send to one receiver must not use one control id twice.
-    mark = "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(6))
-    connection.execute("insert or ignore into fact values ('mark', ?)", (mark,))
+    connection = open_database(path, tables=TABLES, version=VERSION, writing=writing, code="HT-OUT-20")
+    if writing:
+        # Two gateways that send to one receiver must not use one control id twice.
+        mark = "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(6))
+        connection.execute("insert or ignore into fact values ('mark', ?)", (mark,))
     return connection
