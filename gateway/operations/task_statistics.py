@@ -3,27 +3,26 @@
 import re
 from typing import Any
 
+from gateway.care.record import every
 from gateway.operations.parameters import output, read_inputs
 from gateway.operations.task_version import enforced
 from gateway.rest.context import Context
 from gateway.rest.request import Request
 from gateway.rest.response import Response
-from gateway.search.parse import parse
 from gateway.workflow.coordination import FHIR_TASK_CODE
 from gateway.workflow.draft import local
-from gateway.workflow.statistics import COLUMNS, figures
+from gateway.workflow.statistics import COLUMNS, Figures, Group, add, in_order
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import InvalidInput, TooCostly
 
 MOST_TASKS = 500_000
-PAGE = 1_000
 MONTH = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?")
 
 
 async def statistics(request: Request, context: Context) -> Response:
     """Return a `row` for each month, centre and category; `month` (2026-05, or a year), `owner` and `category` narrow it."""
     desk, inputs = enforced(context), read_inputs(request, context)
-    params = [("code", f"{FHIR_TASK_CODE}|fulfill"), ("_count", str(PAGE))]
+    params = [("code", f"{FHIR_TASK_CODE}|fulfill")]
     month = inputs.one("month")
     if month is not None:
         if not MONTH.fullmatch(str(month)):
@@ -35,26 +34,17 @@ async def statistics(request: Request, context: Context) -> Response:
     category = inputs.one("category")
     if category:
         params.append(("code", f"https://hutong.health/fhir/CodeSystem/order-category|{category}"))
-    found = figures(await _tasks(params, context), now=desk.clock())
+    groups: dict[Group, Figures] = {}
+    count, now = 0, desk.clock()
+    async for task in every(context.store, "Task", params, most=MOST_TASKS + 1):
+        count += 1
+        if count > MOST_TASKS:
+            raise TooCostly("HT-WF-45", most=MOST_TASKS)
+        add(groups, task, now=now)
+    found = in_order(groups)
     names = await _names({row.centre for row in found}, context)
     rows = [_part(one.row(names)) for one in found]
     return Response(200, output(("at:valueInstant", desk.clock().isoformat(timespec="milliseconds")), *rows))
-
-
-async def _tasks(params: list[tuple[str, str]], context: Context) -> list[Json]:
-    found: list[Json] = []
-    cursor: str | None = None
-    while True:
-        asked = [*params, ("_cursor", cursor)] if cursor else params
-        page = await context.store.search(
-            parse("Task", asked, strict=True, parameters=context.parameters, max_count=PAGE)
-        )
-        found += [decode_resource(version.body) for version in page.matches if version.body is not None]
-        cursor = page.cursor
-        if cursor is None:
-            return found
-        if len(found) > MOST_TASKS:
-            raise TooCostly("HT-WF-45", most=MOST_TASKS)
 
 
 async def _names(centres: set[str], context: Context) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Figures of the centres, recomputed from the Tasks themselves: counts, turnaround, time limits kept (workflows §2, §8)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
@@ -60,15 +60,20 @@ class Figures:
         }  # fmt: skip
 
 
-def figures(tasks: Iterable[Json], *, now: datetime) -> list[Figures]:
-    """Return the figures of coordination Tasks by month of the order, centre and category, in that order."""
-    found: dict[tuple[str, str, str], Figures] = {}
-    for task in tasks:
-        month = str(task.get("authoredOn") or "")[:7]
-        centre = reference_of(task.get("owner"))
-        category = category_of(task) or ""
-        group = found.setdefault((month, centre, category), Figures(month, centre, category))
-        _count(group, task, now)
+Group = tuple[str, str, str]
+"""Month, centre, category."""
+
+
+def add(found: dict[Group, Figures], task: Json, *, now: datetime) -> None:
+    """Count one coordination Task where it belongs: a year of a county is never held at once."""
+    month = str(task.get("authoredOn") or "")[:7]
+    centre = reference_of(task.get("owner"))
+    category = category_of(task) or ""
+    _count(found.setdefault((month, centre, category), Figures(month, centre, category)), task, now)
+
+
+def in_order(found: Mapping[Group, Figures]) -> list[Figures]:
+    """Return figures by month of the order, centre and category."""
     return [found[key] for key in sorted(found)]
 
 

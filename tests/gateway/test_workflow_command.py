@@ -9,12 +9,19 @@ import pytest
 
 from gateway.cli.fhir import ask
 from gateway.settings import load_settings
-from gateway.workflow.statistics import COLUMNS, figures
+from gateway.workflow.statistics import COLUMNS, Figures, Group, add, in_order
 from terminology.fhirjson import Json
 from tests.gateway.server import CHINA
 from tests.gateway.test_cli import hutong
 
 NOW = datetime(2026, 5, 31, 12, tzinfo=CHINA)
+
+
+def figures(tasks: list[Json], *, now: datetime) -> list[Figures]:
+    groups: dict[Group, Figures] = {}
+    for row in tasks:
+        add(groups, row, now=now)
+    return in_order(groups)
 
 
 def task(
