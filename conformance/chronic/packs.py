@@ -41,7 +41,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Disease:
-    """One pack. `grades`: (grade, conditions), the first that holds counts; `days`: between visits, by grade."""
+    """One pack. `grades`: (grade, conditions), the first that holds counts; `days`: between visits, by grade; `goal`: of a plan, in words."""
 
     id: str
     version: str
@@ -57,6 +57,7 @@ class Disease:
     urgent: tuple[Condition, ...]
     unsatisfactory: tuple[Condition, ...]
     in_a_row: int
+    goal: str
 
     @property
     def name(self) -> str:
@@ -131,6 +132,7 @@ def read_disease(tree: Any) -> Disease:
         urgent=_conditions(referral["urgent"], measures),
         unsatisfactory=_conditions(referral["unsatisfactory"], measures),
         in_a_row=int(referral["in_a_row"]),
+        goal=str(tree.get("goal") or f"{tree['zh']} / {tree['en']}"),
     )
 
 

@@ -12,12 +12,6 @@ from gateway.store.protocol import Commit, Put
 from terminology.fhirjson import Json
 from terminology.issues import BusinessRule, Issue
 
-GOALS = {
-    "hypertension": "血压低于 140/90 mmHg",
-    "diabetes": "空腹血糖 4.4–7.0 mmol/L",
-    "copd": "减少急性加重",
-}
-
 
 async def enrol(
     patient: str, disease: Disease, context: Context, *, author: Json, team: Json | None, day: date
@@ -40,7 +34,7 @@ async def enrol(
         "resourceType": "Goal",
         "id": id_of("goal", patient, disease.id, day.isoformat()),
         "lifecycleStatus": "active",
-        "description": {"text": GOALS.get(disease.id, disease.zh)},
+        "description": {"text": disease.goal},
         "subject": {"reference": patient},
         "startDate": day.isoformat(),
     }
