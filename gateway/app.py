@@ -207,6 +207,7 @@ async def _build(settings: Settings, maps: Maps, opened: AsyncExitStack, *, is_s
         health_card_key=settings.health_card_key,
         patient_header=settings.actor_patient_header.lower(),
         workflow=path.desk,
+        clock=settings.now,
         validation=rest.Validation(default=settings.validation),  # type: ignore[arg-type]  # one of its choices
     )
     fhir = Rest(context, base=settings.base_url or None, gate=gate)

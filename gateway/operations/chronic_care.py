@@ -20,6 +20,8 @@ from terminology.fhirjson import Json, decode_resource
 from terminology.issues import InvalidInput
 
 MOST_ROWS = 10_000
+MOST_DAYS = 36_600
+YEARS = range(1900, 2200)
 PHASES = ("due", "overdue", "lost")
 
 
@@ -92,7 +94,9 @@ async def due(request: Request, context: Context) -> Response:
         async for row in due_visits(
             context.store,
             today=_day(inputs, "date", context),
-            within=timedelta(days=int(within)) if within is not None else AHEAD,
+            within=timedelta(days=max(-MOST_DAYS, min(MOST_DAYS, int(within))))
+            if within is not None
+            else AHEAD,
             team=str(inputs.one("team") or ""),
             phase=phase,
         )
@@ -143,10 +147,12 @@ def _parameter(row: Due, names: dict[str, str]) -> Json:
 def _day(inputs: Inputs, name: str, context: Context) -> date:
     value: Any = inputs.one(name)
     if value is None:
-        # The desk's clock tells the county's day, the server's only UTC.
-        clock = context.clock if context.workflow is None else context.workflow.clock
-        return clock().date()
+        return context.clock().date()
     try:
-        return date.fromisoformat(str(value))
+        found = date.fromisoformat(str(value))
     except ValueError:
         raise InvalidInput("HT-CARE-06", value=str(value)[:40]) from None
+    # A plan made in the last year of the calendar has no year to run.
+    if found.year not in YEARS:
+        raise InvalidInput("HT-CARE-06", value=str(value)[:40])
+    return found

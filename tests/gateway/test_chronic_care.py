@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from terminology.fhirjson import Json
 from tests.gateway.running import running
 
 C = "https://hutong.health/fhir/CodeSystem/"
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 LONG = "https://hutong.health/fhir/StructureDefinition/long-prescription"
 TEAM = {"reference": "Organization/town"}
 
@@ -109,7 +111,43 @@ def parameters(**values: Any) -> Json:
 
 
 def today(days: int = 0) -> str:
-    return (datetime.now(UTC).astimezone().date() + timedelta(days=days)).isoformat()
+    return (datetime.now(SHANGHAI).date() + timedelta(days=days)).isoformat()
+
+
+class TestDays:
+    """A day begins at midnight of the county, and the calendar has ends."""
+
+    @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Shanghai"])
+    def test_today_is_the_day_of_the_zone(self, tmp_path: Path, zone: str) -> None:
+        async def body() -> None:
+            async with county(tmp_path, timezone=zone) as client:
+                day = datetime.now(ZoneInfo(zone)).date().isoformat()
+                code = {"coding": [{"system": f"{C}care-activity", "code": "chronic-visit"}]}
+                detail = {"status": "scheduled", "code": code, "scheduledPeriod": {"start": day}}
+                await client.put(
+                    {
+                        "resourceType": "CarePlan", "id": "c", "status": "active", "intent": "plan",
+                        "subject": {"reference": "Patient/p"}, "activity": [{"id": "v", "detail": detail}],
+                    }
+                )  # fmt: skip
+                (row,) = (await client.get("/CarePlan/$due"))["parameter"][1:]
+                assert {"name": "days", "valueInteger": 0} in row["part"]
+
+        run(body())
+
+    @pytest.mark.parametrize(
+        ("query", "status"),
+        [
+            ("date=9999-12-31", 400), ("date=0001-01-01", 400), ("date=2028-02-29", 200), ("date=2027-02-29", 400),
+            ("within=2147483647", 200), ("within=-2147483648", 200),
+        ],
+    )  # fmt: skip
+    def test_the_ends_of_the_calendar(self, tmp_path: Path, query: str, status: int) -> None:
+        async def body() -> None:
+            async with county(tmp_path) as client:
+                await client.ask("GET", f"/CarePlan/$due?{query}", status=status)
+
+        run(body())
 
 
 async def enrolled(client: Client, systolic: int = 150) -> Json:
@@ -356,7 +394,7 @@ class TestKeeper:
     def test_a_year_of_a_patient(self, tmp_path: Path) -> None:
         async def body() -> None:
             async with county(tmp_path) as client:
-                clock = [datetime.now(UTC).astimezone()]
+                clock = [datetime.now(SHANGHAI)]
                 keeper = Keeper(
                     client.gateway.store, load_diseases(), tmp_path / "care.json", clock=lambda: clock[0]
                 )
@@ -393,7 +431,7 @@ class TestKeeper:
         async def body() -> None:
             async with county(tmp_path) as client:
                 plan = await enrolled(client)
-                clock = datetime.now(UTC).astimezone()
+                clock = datetime.now(SHANGHAI)
                 for _ in range(2):
                     keeper = Keeper(
                         client.gateway.store, load_diseases(), tmp_path / "care.json", clock=lambda: clock
@@ -412,7 +450,7 @@ class TestKeeper:
         async def body() -> None:
             async with county(tmp_path) as client:
                 plan = await enrolled(client)
-                clock = datetime.now(UTC).astimezone() + timedelta(days=85)
+                clock = datetime.now(SHANGHAI) + timedelta(days=85)
                 keeper = Keeper(
                     client.gateway.store, load_diseases(), tmp_path / "care.json", clock=lambda: clock
                 )
