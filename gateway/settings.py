@@ -274,6 +274,11 @@ class Settings:
         "危急值:自动发现、双人复核、通知、逐级催告(规则包 critical-values)。",
         "Critical values: found, checked by two, told, called for again (pack critical-values).",
     )
+    public_health: bool = setting(
+        True,
+        "公共卫生:传染病报告任务(2/24 小时)、孕产妇与儿童五色分级、出院随访自动产生;敏感数据自动加密级 R。",
+        "Public health: tasks to report infectious diseases (2 h, 24 h), five colours of pregnancies and children, follow-up after discharge; sensitive data is labelled R.",
+    )
     care_packs: Path | None = setting(
         None,
         "县域慢病分级规则包目录(同名且更新的覆盖自带的)。",

@@ -7,6 +7,10 @@ LEVEL = f"{BASE}institution-level"
 QUALITY_ASSURANCE = f"{BASE}quality-assurance"
 QUALIFIED_ITEM = f"{BASE}qualified-item"
 
+RESULT_SOURCE = "https://hutong.health/fhir/CodeSystem/result-source"
+MACHINE_SOURCES = frozenset({"ai", "wearable", "self-measured"})
+"""A result of these sources stands only behind a physician's name."""
+
 ORGANIZATION_TYPE = "https://hutong.health/fhir/CodeSystem/organization-type"
 SCOPES = ("community", "city", "province", "region", "national")
 """From the narrowest to the widest."""

@@ -66,8 +66,17 @@ def build_write_path(settings: Settings, stored: Store, late: LateOrders) -> Wri
     guarded, desk = _workflow(settings, outgoing, library)
     recognition = RecognitionStore(NoticingStore(guarded, library.notice))
     # Orders get their accession number on the one write path, before anybody is told of them.
-    store = NoticingStore(NumberingStore(recognition), late.arrived)
+    store = NoticingStore(_labelling(settings, NumberingStore(recognition), desk), late.arrived)
     return WritePath(store, stored, outgoing, recognition, library, desk)
+
+
+def _labelling(settings: Settings, store: Store, desk: "Desk | None") -> Store:
+    """Return the store that labels sensitive data, whoever writes it; the plain store when switched off."""
+    if desk is None or not settings.public_health:
+        return store
+    from gateway.public_health.sensitive import LabellingStore
+
+    return LabellingStore(store, desk.packs)
 
 
 def _workflow(settings: Settings, stored: Store, library: TerminologyLibrary) -> "tuple[Store, Desk | None]":

@@ -1,4 +1,6 @@
-"""What looks at clocks and acts by itself: deadlines, referrals, critical values, plans of chronic patients, sources."""
+"""What looks at clocks and acts by itself: deadlines, referrals, critical values, plans of chronic patients, public
+health, sources.
+"""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +34,8 @@ def build_watches(
         watches.append(_referrals(settings, store, writes))
     if desk is not None and settings.critical_values:
         watches.append(_critical_values(settings, store, desk, writes))
+    if desk is not None and settings.public_health:
+        watches.append(_public_health(settings, store, desk, writes))
     return watches
 
 
@@ -66,6 +70,18 @@ def _critical_values(settings: Settings, store: Store, desk: "Desk", writes: Wri
     return CriticalWatch(
         store,
         settings.data / "critical-values.json",
+        packs=desk.packs,
+        clock=settings.now,
+        writes=writes,
+    )
+
+
+def _public_health(settings: Settings, store: Store, desk: "Desk", writes: Writes) -> Port:
+    from gateway.public_health.watch import PublicHealthWatch
+
+    return PublicHealthWatch(
+        store,
+        settings.data / "public-health.json",
         packs=desk.packs,
         clock=settings.now,
         writes=writes,

@@ -12,6 +12,7 @@ from msgspec import Raw
 from gateway.operations.parameters import read_inputs
 from gateway.rest.admit import ID
 from gateway.rest.context import Context
+from gateway.rest.labels import confidentiality
 from gateway.rest.read import current
 from gateway.rest.request import Request
 from gateway.rest.response import Response
@@ -45,6 +46,7 @@ async def document(request: Request, context: Context) -> Response:
     versions = await gather(composition, request, context)
     bundle: Json = {
         "resourceType": "Bundle",
+        **confidentiality(versions),
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid.uuid4()}"},
         "type": "document",
         "timestamp": context.clock().isoformat(timespec="seconds"),

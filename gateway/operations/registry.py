@@ -30,6 +30,15 @@ from gateway.operations.policy_definitions import (
     TIME_POINTS,
     VERIFY_CARDS,
 )
+from gateway.operations.public_health_definitions import (
+    DISPATCH,
+    FINISH,
+    FIVE_COLOURS,
+    HIGH_RISK,
+    PUBLIC_HEALTH_LIST,
+    REPORT_CARD,
+    SCORE,
+)
 from gateway.operations.recognition_definitions import AUDIT, DECISION, INDICATORS, RECOGNIZE, STATISTICS
 from gateway.operations.referral_definitions import (
     BED_POOL,
@@ -183,6 +192,13 @@ ROWS: tuple[Operation, ...] = (
     Operation("gateway.operations.recognition_decision:decide", DECISION, affects_state=True),
     Operation("gateway.operations.evaluate_measure:evaluate", STATISTICS),
     Operation("gateway.operations.evaluate_measure:indicators", INDICATORS),
+    Operation("gateway.operations.public_health:task_list", PUBLIC_HEALTH_LIST),
+    Operation("gateway.operations.public_health:report_card", REPORT_CARD, affects_state=True),
+    Operation("gateway.operations.public_health:finish_task", FINISH, affects_state=True),
+    Operation("gateway.operations.public_health:five_colours", FIVE_COLOURS, affects_state=True),
+    Operation("gateway.operations.public_health:high_risk", HIGH_RISK),
+    Operation("gateway.operations.home_care:score", SCORE, affects_state=True),
+    Operation("gateway.operations.home_care:dispatch", DISPATCH, affects_state=True),
     Operation("gateway.operations.recognition_audit:audit", AUDIT),
     Operation("gateway.operations.claim:claim", CLAIM, affects_state=True),
     Operation("gateway.operations.claim:release", RELEASE, affects_state=True),

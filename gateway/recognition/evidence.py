@@ -26,7 +26,7 @@ MAX_HOPS = 4
 
 NAMED = (
     "subject", "specimen", "performer", "resultsInterpreter", "imagingStudy", "endpoint", "organization", "partOf",
-    "derivedFrom", "hasMember", "serviceProvider", "requester", "encounter",
+    "derivedFrom", "hasMember", "serviceProvider", "requester", "encounter", "device",
 )  # fmt: skip
 
 

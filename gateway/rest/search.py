@@ -6,6 +6,7 @@ What may be asked and how it is found is `gateway/search`; here a page becomes a
 from msgspec import Raw
 
 from gateway.rest.context import Context
+from gateway.rest.labels import confidentiality
 from gateway.rest.negotiate import accepted, media_type
 from gateway.rest.outcomes import outcome
 from gateway.rest.request import Request, read_params
@@ -94,7 +95,8 @@ def _read_form(request: Request) -> None:
 
 def searchset(page: SearchPage, query: Query, request: Request, context: Context) -> Json:
     """Return the Bundle of a page: self link as really used, next link, total, matches, included, outcome."""
-    bundle: Json = {"resourceType": "Bundle", "type": "searchset"}
+    labelled = confidentiality([*page.matches, *page.included])
+    bundle: Json = {"resourceType": "Bundle", **labelled, "type": "searchset"}
     if page.total is not None:
         bundle["total"] = page.total
     where = f"{request.base}/{search_path(request)}"

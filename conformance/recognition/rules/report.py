@@ -1,7 +1,7 @@
-"""MR-003 final and signed, MR-004 corrected, MR-031 conclusion."""
+"""MR-003 final and signed (by a physician, where a machine made it), MR-004 corrected, MR-031 conclusion."""
 
 from conformance.recognition.case import Case
-from conformance.recognition.names import CHANGED, FINAL
+from conformance.recognition.names import CHANGED, FINAL, MACHINE_SOURCES, RESULT_SOURCE
 from conformance.recognition.record import code_value, codings, reference_of, references
 from conformance.recognition.verdict import RuleResult, judge
 from terminology.fhirjson import Json
@@ -21,7 +21,32 @@ def final_and_signed(case: Case) -> RuleResult | None:
     is_signed = holder.get("resultsInterpreter") or holder.get("performer")
     if not is_signed or not (holder.get("issued") or case.result.get("issued")):
         return judge("MR-003", "fail", "unsigned", input=reference_of(holder))
+    source = machine_source(case)
+    if source is not None and not _has_physician(case):
+        return judge("MR-003", "fail", "machine", input=source)
     return judge("MR-003", "pass", input=statuses(case)[0])
+
+
+def machine_source(case: Case) -> str | None:
+    """Return what tells that no person made the result: its source tag (ai, wearable, self-measured) or an AI device."""
+    for row in (case.result, case.report):
+        for tag in ((row or {}).get("meta") or {}).get("tag") or ():
+            if tag.get("system") == RESULT_SOURCE and tag.get("code") in MACHINE_SOURCES:
+                return str(tag["code"])
+    device = case.record.resolve(case.result.get("device"), case.result)
+    codes = {coding.get("code") for coding in codings((device or {}).get("type"))}
+    return next((code for code in sorted(MACHINE_SOURCES) if code in codes), None)
+
+
+def _has_physician(case: Case) -> bool:
+    """Whether a person of the health service interpreted or answers for it; an organisation alone is none."""
+    rows = [case.result] if case.report is None else [case.report, case.result]
+    named = [
+        held
+        for row in rows
+        for held in (*references(row, "resultsInterpreter"), *references(row, "performer"))
+    ]
+    return any(held.startswith(("Practitioner/", "PractitionerRole/")) for held in named)
 
 
 def corrected(case: Case) -> RuleResult | None:

@@ -114,6 +114,31 @@ class TestReport:
         del county.report["issued"], county.observation["issued"]
         assert county.outcome("MR-003")[0] == "fail"
 
+    @pytest.mark.parametrize("source", ["ai", "wearable", "self-measured"])
+    @pytest.mark.parametrize("where", ["result", "report", "device"])
+    def test_a_machines_result_needs_a_physician(self, county: County, source: str, where: str) -> None:
+        """A tagged result is not recognisable behind an organisation's name alone (china row 41)."""
+        tag = {
+            "security": [],
+            "tag": [{"system": "https://hutong.health/fhir/CodeSystem/result-source", "code": source}],
+        }
+        if where == "device":
+            county.more.append({"resourceType": "Device", "id": "ai", "type": {"coding": [{"code": source}]}})
+            county.observation["device"] = {"reference": "Device/ai"}
+        else:
+            row = county.observation if where == "result" else county.report
+            row["meta"] = {**row.get("meta", {}), **tag}
+        county.report["performer"] = [{"reference": "Organization/hospital"}]
+        county.report.pop("resultsInterpreter", None)
+        assert county.outcome("MR-003") == ("fail", "MR-STATUS")
+        county.report["resultsInterpreter"] = [{"reference": "PractitionerRole/reader"}]
+        assert county.outcome("MR-003")[0] == "pass"
+
+    def test_an_analysers_result_is_no_ai(self, county: County) -> None:
+        county.more.append({"resourceType": "Device", "id": "a", "type": {"coding": [{"code": "analyser"}]}})
+        county.observation["device"] = {"reference": "Device/a"}
+        assert county.outcome("MR-003")[0] == "pass"
+
     @pytest.mark.parametrize("status", ["amended", "corrected", "appended"])
     def test_changed_report_warns_until_decided(self, county: County, status: str) -> None:
         county.report["status"] = status
