@@ -36,6 +36,20 @@ class Part:
         raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request, peer = self.asked(scope)
+        try:
+            status, body, more = await self.answer(request, receive, peer)
+        except FhirError as error:
+            status, body, more = refused(error, request)
+        except Exception:
+            status, body, more = failed(request)
+        fields = {"X-Request-Id": request.request_id, "Content-Length": str(len(body)), **more}
+        rows = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+        await send({"type": "http.response.start", "status": status, "headers": rows})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+
+    def asked(self, scope: Scope) -> tuple[Request, str]:
+        """Return the request, its path relative to the prefix, and who asks."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request = Request(
             method=scope["method"],
@@ -45,18 +59,7 @@ class Part:
             request_id=request_id_of(headers),
         )
         client = scope.get("client") or ("?", 0)
-        try:
-            status, body, more = await self.answer(request, receive, f"{client[0]}:{client[1]}")
-        except FhirError as error:
-            status, body, more = refused(error, request)
-        except Exception:
-            log.exception("request failed", extra={"request_id": request.request_id})
-            issue = Issue("HT-REST-99", {"id": request.request_id}, "fatal")
-            status, body, more = 500, encode(outcome([issue], request)), {"Content-Type": FHIR_JSON}
-        fields = {"X-Request-Id": request.request_id, "Content-Length": str(len(body)), **more}
-        rows = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
-        await send({"type": "http.response.start", "status": status, "headers": rows})
-        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        return request, f"{client[0]}:{client[1]}"
 
 
 class Later:
@@ -102,3 +105,10 @@ def refused(error: FhirError, request: Request) -> Reply:
     if isinstance(error, NotAllowed):
         more["Allow"] = str(error.issues[0].values.get("allowed", "GET"))
     return STATUS[type(error)], encode(outcome(error.issues[:MAX_ISSUES], request)), more
+
+
+def failed(request: Request) -> Reply:
+    """Return the answer to a request that ended in an error of ours; called where that error is handled, it is logged."""
+    log.exception("request failed", extra={"request_id": request.request_id})
+    issue = Issue("HT-REST-99", {"id": request.request_id}, "fatal")
+    return 500, encode(outcome([issue], request)), {"Content-Type": FHIR_JSON}

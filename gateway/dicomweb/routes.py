@@ -1,30 +1,25 @@
 """The ASGI application of `/dicomweb`: which service answers which address, and bodies that stream."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gateway.channels.part import Part, Receive, Scope, Send, refused
+from gateway.channels.part import Part, Receive, Scope, Send, failed, refused
 from gateway.dicomweb import retrieve
 from gateway.dicomweb.accept import read_accept
 from gateway.dicomweb.response import Answer
 from gateway.dicomweb.search import search
 from gateway.dicomweb.store import store
-from gateway.rest.asgi import HOST, request_id_of
-from gateway.rest.outcomes import outcome
+from gateway.rest.asgi import HOST
 from gateway.rest.request import Request
 from mappings.dicom.read import is_uid
-from terminology.fhirjson import encode
-from terminology.issues import FhirError, InvalidInput, Issue, NotAcceptable, NotAllowed, NotFound
+from terminology.issues import FhirError, InvalidInput, NotAcceptable, NotAllowed, NotFound
 
 if TYPE_CHECKING:
     from gateway.gate import Gate
     from gateway.imaging.imaging import Imaging
 
-log = logging.getLogger("gateway.dicomweb")
 
-FHIR_JSON = "application/fhir+json; charset=utf-8; fhirVersion=4.0"
 PICTURES = ("image/jpeg", "image/png")
 MOST_PICTURES = 200
 
@@ -37,28 +32,17 @@ class Dicomweb(Part):
         self.imaging, self.gate = imaging, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request = Request(
-            method=scope["method"],
-            path=scope["path"][len(self.prefix) :].strip("/"),
-            query=scope["query_string"].decode("latin-1"),
-            headers=headers,
-            request_id=request_id_of(headers),
-        )
-        client = scope.get("client") or ("?", 0)
-        request.base = self._root(scope, headers)
+        request, peer = self.asked(scope)
+        request.base = self._root(scope, request.headers)
         try:
-            answer = await self.serve(request, receive, f"{client[0]}:{client[1]}")
+            answer = await self.serve(request, receive, peer)
         except FhirError as error:
-            status, body, more = refused(error, request)
-            answer = Answer(status, body, more)
+            answer = Answer(*refused(error, request))
         except Exception:
-            log.exception("request failed", extra={"request_id": request.request_id})
-            issue = Issue("HT-REST-99", {"id": request.request_id}, "fatal")
-            answer = Answer(500, encode(outcome([issue], request)), {"Content-Type": FHIR_JSON})
+            answer = Answer(*failed(request))
         await _send(answer, request, send)
 
-    def _root(self, scope: Scope, headers: dict[str, str]) -> str:
+    def _root(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """Return our address as this client sees it: of the settings, else by the Host that it asked for."""
         host = headers.get("host", "")
         if self.imaging.settings.base_url or not HOST.fullmatch(host):

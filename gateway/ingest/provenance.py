@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/provenance.html
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from hashlib import blake2b
 
 from gateway.ingest.plan import CANONICAL
@@ -25,9 +25,9 @@ def provenance_id(message: Message) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def provenance(message: Message, result: Result, targets: Sequence[str], *, zone: object = None) -> Json:
+def provenance(message: Message, result: Result, targets: Sequence[str], *, zone: tzinfo) -> Json:
     """Return the Provenance of `targets`; its time is when the message arrived, so a replay says the same."""
-    recorded = datetime.fromtimestamp(message.received / 1000, zone).isoformat(timespec="milliseconds")  # type: ignore[arg-type]  # a tzinfo
+    recorded = datetime.fromtimestamp(message.received / 1000, zone).isoformat(timespec="milliseconds")
     extensions: list[Json] = [
         {"url": f"{EXTENSION}/request-id", "valueString": message.request_id},
         {"url": f"{EXTENSION}/map", "valueString": f"{result.mapping}|{result.version}"},
