@@ -9,11 +9,15 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from gateway.store.protocol import Store, Version
 
 OVERLAP = timedelta(seconds=5)
+NEAR = timedelta(milliseconds=500)
+"""Between two whole looks only what is newer than the newest seen, and a little more, is read again."""
+WHOLE_SECONDS = 5.0
 FIRST = timedelta(hours=1)
 """How far back the very first look goes."""
 
@@ -30,6 +34,8 @@ class Follower:
             # The store stamps with the machine's time, whatever the clock of this gateway says.
             self._since = datetime.now(UTC) - FIRST
         self._next = self._since
+        self._newest = self._since
+        self._whole_at = -WHOLE_SECONDS
         self.more: dict[str, Any] = known.get("more") or {}
         self._done: dict[tuple[str, str, int], datetime] = {}
         self._shown: dict[tuple[str, str, int], datetime] = {}
@@ -40,18 +46,24 @@ class Follower:
 
         Until `remember` was called, the same is returned again.
         """
+        is_whole = not self._is_once or bool(self._shown) or monotonic() - self._whole_at >= WHOLE_SECONDS
+        since = self._since if is_whole else max(self._since, self._newest - NEAR)
         self._shown.clear()
-        newest = self._next = self._since
+        newest = since
         found: dict[tuple[str, str], Version] = {}
         for type in types:
-            async for version in self.store.history(type, since=self._since):
+            async for version in self.store.history(type, since=since):
                 newest = max(newest, version.last_updated)
                 place = (version.type, version.id, version.version)
                 if place in self._done:
                     continue
                 self._shown[place] = version.last_updated
                 found.setdefault((version.type, version.id), version)
-        self._next = max(self._since, newest - OVERLAP)
+        # What becomes visible late is found by a whole look: only that one moves the mark.
+        self._next = max(self._since, newest - OVERLAP) if is_whole else self._since
+        self._newest = max(self._newest, newest)
+        if is_whole:
+            self._whole_at = monotonic()
         rows = (row for row in found.values() if row.body is not None)
         return sorted(rows, key=lambda row: row.last_updated)
 
@@ -74,6 +86,7 @@ class Follower:
         """Show once more what this look showed: something of it could not be done."""
         self._shown.clear()
         self._next = self._since
+        self._whole_at = -WHOLE_SECONDS
 
     def _read(self) -> dict[str, Any]:
         try:

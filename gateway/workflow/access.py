@@ -29,8 +29,9 @@ class AccessLog:
 
     async def note(self, actor: Actor, versions: Iterable[Version]) -> None:
         """Keep that an organisation is about to be shown these versions."""
-        if actor.organization is None or actor.channel != "rest":
+        if not is_shown_to(actor):
             return
+        assert actor.organization is not None
         fresh = [
             version
             for version in versions
@@ -70,6 +71,11 @@ class AccessLog:
                 for version in versions
             ],
         }
+
+
+def is_shown_to(actor: Actor) -> bool:
+    """Whether what is read is shown to an organisation: the gateway and the local operator show nobody anything."""
+    return actor.organization is not None and actor.channel == "rest"
 
 
 async def readers_of(store: Store, reference: str) -> list[str]:

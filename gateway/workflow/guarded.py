@@ -17,7 +17,7 @@ from gateway.store.changes import key
 from gateway.store.layer import Layer
 from gateway.store.protocol import Commit, Delete, Put, SearchPage, Store, Version
 from gateway.workflow import notify, provenance
-from gateway.workflow.access import AUDITED, AccessLog
+from gateway.workflow.access import AUDITED, AccessLog, is_shown_to
 from gateway.workflow.actor import GATEWAY, Actor, acting
 from gateway.workflow.draft import Draft, Key, Memo, Move
 from gateway.workflow.effects import effect
@@ -103,8 +103,11 @@ class GuardedStore(Layer):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Version]:
+        actor = acting()
+        is_noted = is_shown_to(actor)
         async for version in self._store.history(type, id, since=since, until=until):
-            await self._access.note(acting(), [version])
+            if is_noted:
+                await self._access.note(actor, [version])
             yield version
 
     async def commit(self, commit: Commit) -> Sequence[Version | None]:

@@ -1,15 +1,19 @@
 """Parts that follow the store: they look when something was written, and what they did is not shown again."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, cast
 from unittest import IsolatedAsyncioTestCase
+from unittest.mock import patch
 
 from gateway.search import Parameters
 from gateway.store import pulse
 from gateway.store.follower import Follower
 from gateway.store.memory import MemoryStore
-from gateway.store.protocol import Commit, Put
+from gateway.store.protocol import Commit, Put, Version
 from gateway.store.pulse import Pulse
 
 
@@ -69,3 +73,37 @@ class PulseTests(IsolatedAsyncioTestCase):
         assert await shown() == []
         after_a_stop = Follower(store, Path(folder) / "where.json")
         assert {row.id for row in await after_a_stop.changed(("Observation",))} == {"a", "b"}
+
+    async def test_what_becomes_visible_late_is_found_by_the_next_whole_look(self) -> None:
+        rows: list[Version] = []
+
+        class Store:
+            """Commits of another process: one with an earlier instant may be seen after a later one."""
+
+            async def history(self, type: str, *, since: datetime) -> AsyncIterator[Version]:
+                for row in rows:
+                    if row.last_updated >= since:
+                        yield row
+
+        def version(id: str, second: float) -> Version:
+            moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=second)
+            return Version("Observation", id, 1, moment, "PUT", b"{}")
+
+        folder = Path(self.enterContext(TemporaryDirectory()))
+        now = self.enterContext(patch("gateway.store.follower.monotonic", return_value=100.0))
+        follower = Follower(cast(Any, Store()), folder / "where.json")
+
+        async def shown() -> list[str]:
+            found = [row.id for row in await follower.changed(("Observation",))]
+            follower.remember()
+            return found
+
+        rows.append(version("first", 0))
+        assert await shown() == ["first"]
+        rows.append(version("late", -3))
+        rows.append(version("next", 0))
+        assert await shown() == ["next"]
+        assert await shown() == []
+        now.return_value = 105.0
+        assert await shown() == ["late"]
+        assert await shown() == []
