@@ -49,7 +49,7 @@ async def _has_earlier(move: Move, encounter: Json, rules: dict[str, Any]) -> bo
     start = str((encounter.get("period") or {}).get("start") or move.draft.now.isoformat())[:10]
     try:
         since = move.draft.now.fromisoformat(start).date() - timedelta(days=int(rules["days"]))
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     params = [
         ("subject", patient), ("class", ",".join(rules["in_person"])), ("status", "finished"),

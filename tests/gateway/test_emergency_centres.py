@@ -40,6 +40,14 @@ class TestOnlineVisit:
 
         run(body())
 
+    def test_one_on_the_first_day_of_the_calendar_has_none_before_it(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with county(tmp_path) as client:
+                first = visit("v", "VR", "in-progress", period={"start": "0001-01-01T08:00:00+08:00"})
+                assert code_of(await client.put(first, status=409)) == "HT-EM-03"
+
+        run(body())
+
     def test_an_order_that_is_no_consultation_is_no_way_around(self, tmp_path: Path) -> None:
         async def body() -> None:
             async with county(tmp_path) as client:
