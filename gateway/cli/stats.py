@@ -1,6 +1,5 @@
 """`hutong stats`: what the centres did, by month, centre and category; as table, JSON, CSV or workbook."""
 
-import csv
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from gateway.cli import FINDINGS, OK
 from gateway.cli.fhir import ask
 from gateway.cli.serve import AsJson, Config, Data
 from gateway.cli.speech import language, print_json, say, table
+from gateway.csv_sheet import as_text, csv_sheet
 from gateway.settings import load_settings
 from terminology.fhirjson import Json
 from terminology.issues import InvalidInput
@@ -85,11 +85,7 @@ def _cells(rows: list[Json]) -> list[list[Any]]:
 
 
 def _write_csv(path: Path, rows: list[Json]) -> None:
-    # The mark at the beginning lets Excel read Chinese.
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(_head())
-        writer.writerows([[_safe(cell) for cell in row] for row in _cells(rows)])
+    path.write_bytes(csv_sheet(_head(), _cells(rows)))
 
 
 def _write_xlsx(path: Path, rows: list[Json]) -> None:
@@ -99,10 +95,5 @@ def _write_xlsx(path: Path, rows: list[Json]) -> None:
     sheet = book.create_sheet(say("统计", "statistics"))
     sheet.append(_head())
     for row in _cells(rows):
-        sheet.append([float(cell) if hasattr(cell, "as_tuple") else _safe(cell) for cell in row])
+        sheet.append([float(cell) if hasattr(cell, "as_tuple") else as_text(cell) for cell in row])
     book.save(path)
-
-
-def _safe(cell: Any) -> Any:
-    """A name that begins like a formula is a name (CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell

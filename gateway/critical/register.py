@@ -1,15 +1,15 @@
 """The register of critical values (危急值登记本): the columns that hospitals keep on paper, and the rates that are asked for."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from io import BytesIO, StringIO
+from io import BytesIO
 from typing import Any
 
 from gateway.care.record import find
 from gateway.critical.alert import C, outputs
+from gateway.csv_sheet import as_text, csv_sheet
 from gateway.store.protocol import Store
 from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import reference_of
@@ -43,12 +43,8 @@ class Register:
     rates: dict[str, Decimal]
 
     def csv(self) -> bytes:
-        """Return a sheet with Chinese headings; the byte-order mark makes Excel read UTF-8."""
-        text = StringIO()
-        writer = csv.writer(text)
-        writer.writerow(COLUMNS.values())
-        writer.writerows([row[name] for name in COLUMNS] for row in self.rows)
-        return b"\xef\xbb\xbf" + text.getvalue().encode()
+        """Return a sheet with Chinese headings."""
+        return csv_sheet(COLUMNS.values(), ([row[name] for name in COLUMNS] for row in self.rows))
 
     def xlsx(self) -> bytes:
         """Return a workbook; needs the extra `xlsx`."""
@@ -58,7 +54,7 @@ class Register:
         sheet = book.create_sheet("危急值登记")
         sheet.append(list(COLUMNS.values()))
         for row in self.rows:
-            sheet.append([row[name] for name in COLUMNS])
+            sheet.append([as_text(row[name]) for name in COLUMNS])
         rates = book.create_sheet("及时率")
         for name, value in self.rates.items():
             rates.append([name, float(value)])

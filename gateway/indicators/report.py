@@ -3,13 +3,12 @@
 https://hl7.org/fhir/R4/measurereport.html
 """
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from io import StringIO
 from statistics import median
 from typing import Any
 
+from gateway.csv_sheet import csv_sheet
 from gateway.indicators.county import Case, County
 from terminology.fhirjson import Json
 
@@ -107,27 +106,24 @@ def to_measure(rules: Mapping[str, Any], *, version: str, source: str) -> Json:
 
 
 def as_csv(cases: Sequence[Case], county: County) -> bytes:
-    """Return the rows behind a figure for a spreadsheet; the byte-order mark makes Excel read UTF-8."""
-    text = StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS.values())
-    for case in cases:
-        chain = county.chain(case.organization)
-        writer.writerow(
-            [
-                case.source,
-                case.day.isoformat(),
-                case.organization,
-                str(chain[0].get("name", "")) if chain else "",
-                county.tier(case.organization),
-                case.patient,
-                case.group,
-                int(case.required),
-                int(case.counted),
-                "" if case.value is None else case.value,
-            ]
-        )
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
+    """Return the rows behind a figure for a spreadsheet."""
+    return csv_sheet(COLUMNS.values(), (_cells(case, county) for case in cases))
+
+
+def _cells(case: Case, county: County) -> list[str | int | Decimal]:
+    chain = county.chain(case.organization)
+    return [
+        case.source,
+        case.day.isoformat(),
+        case.organization,
+        str(chain[0].get("name", "")) if chain else "",
+        county.tier(case.organization),
+        case.patient,
+        case.group,
+        int(case.required),
+        int(case.counted),
+        "" if case.value is None else case.value,
+    ]
 
 
 def _populations(scoring: str) -> dict[str, str]:

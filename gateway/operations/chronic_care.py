@@ -1,8 +1,6 @@
 """Patient/[id]/$enrol and $grade, CarePlan/[id]/$six-ones, CarePlan/$due (docs/workflow/chronic-care.md)."""
 
-import csv
 from datetime import date, timedelta
-from io import StringIO
 from typing import Any
 
 from gateway.care.due import AHEAD, COLUMNS, Due, due_visits
@@ -10,6 +8,7 @@ from gateway.care.enrol import enrol as enrol_patient
 from gateway.care.enrol import unknown_disease
 from gateway.care.grading import assessment_of, regrade
 from gateway.care.six_ones import NAMES, six_ones
+from gateway.csv_sheet import csv_sheet
 from gateway.operations.parameters import Inputs, read_inputs
 from gateway.rest.context import Context
 from gateway.rest.read import current
@@ -125,12 +124,9 @@ async def names_of(patients: set[str], store: Store) -> dict[str, str]:
 
 
 def as_csv(rows: list[Due], names: dict[str, str]) -> bytes:
-    """Return the list for a spreadsheet; the byte-order mark makes Excel read UTF-8."""
-    text = StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(row.row(names.get(row.patient, "")) for row in rows)
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
+    """Return the list for a spreadsheet."""
+    told = (row.row(names.get(row.patient, "")) for row in rows)
+    return csv_sheet(COLUMNS, ([row[name] for name in COLUMNS] for row in told))
 
 
 def _parameter(row: Due, names: dict[str, str]) -> Json:

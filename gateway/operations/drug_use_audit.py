@@ -1,13 +1,12 @@
 """MedicationRequest/$audit-drug-use: the prescriptions of some days checked again, whatever way they came (事后审核)."""
 
-import csv
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
-from io import StringIO
 
 from conformance.drug_use import Finding, check
 from gateway.care.record import read_one
+from gateway.csv_sheet import csv_sheet
 from gateway.drug_use.case import case_of
 from gateway.drug_use.stage import audit_row
 from gateway.operations.parameters import Inputs, read_inputs
@@ -90,19 +89,17 @@ def _authored(request: Json, today: date) -> date:
 
 
 def _csv(rows: list[Row]) -> bytes:
-    text = StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        request, finding = row.request, row.finding
-        writer.writerow(
+    return csv_sheet(
+        COLUMNS,
+        (
             (
-                f"MedicationRequest/{request['id']}", reference_of(request.get("subject")),
-                reference_of(request.get("requester")), request.get("authoredOn", ""), finding.severity,
-                finding.issue.code, finding.about, finding.issue.text("zh"),
+                f"MedicationRequest/{row.request['id']}", reference_of(row.request.get("subject")),
+                reference_of(row.request.get("requester")), row.request.get("authoredOn", ""), row.finding.severity,
+                row.finding.issue.code, row.finding.about, row.finding.issue.text("zh"),
             )
-        )  # fmt: skip
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
+            for row in rows
+        ),
+    )  # fmt: skip
 
 
 def _parameter(row: Row) -> Json:

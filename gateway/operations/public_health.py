@@ -1,11 +1,10 @@
 """Task/$public-health-list, $report-card, $finish; Patient/$five-colours, RiskAssessment/$high-risk (docs/workflow/public-health.md)."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from io import StringIO
 
 from conformance.recognition.moment import read_approximately
+from gateway.csv_sheet import csv_sheet
 from gateway.operations.chronic_care import names_of
 from gateway.operations.parameters import read_inputs
 from gateway.operations.recognition_statistics import every
@@ -184,14 +183,8 @@ def _row(task: Json, names: Mapping[str, str], now: datetime) -> dict[str, str]:
 
 def _answer(rows: Sequence[Mapping[str, str]], columns: Sequence[str], *, is_sheet: bool) -> Response:
     if is_sheet:
-        text = StringIO()
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-        # The byte-order mark makes Excel read UTF-8.
-        return Response(
-            200, content=b"\xef\xbb\xbf" + text.getvalue().encode(), media_type="text/csv; charset=utf-8"
-        )
+        sheet = csv_sheet(columns, ([row[name] for name in columns] for row in rows))
+        return Response(200, content=sheet, media_type="text/csv; charset=utf-8")
     parameter: list[Json] = [{"name": "total", "valueInteger": len(rows)}]
     for row in rows:
         parts = [{"name": name, "valueString": row[name]} for name in columns if row[name]]

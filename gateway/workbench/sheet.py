@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from gateway.csv_sheet import FORMULA
 from gateway.workbench.projects import LocalRow
 from terminology.issues import Unavailable
 
@@ -12,8 +13,6 @@ HEADINGS = (
     "authors", "reviewer", "note",
 )  # fmt: skip
 WIDTHS = (16, 40, 14, 24, 8, 12, 18, 40, 14, 18, 12, 30)
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes text that begins so for a formula; a member's table must not run in the reviewer's."""
 
 
 def lines(
@@ -63,7 +62,7 @@ def to_xlsx(rows: Iterable[Sequence[str]], *, title: str) -> bytes:
         cells = [WriteOnlyCell(sheet, value=value) for value in row]
         for cell, value in zip(cells, row, strict=True):
             cell.data_type = "s"
-            if value.startswith(DANGEROUS):
+            if value.startswith(FORMULA):
                 cell.quotePrefix = True
         sheet.append(cells)
     out = io.BytesIO()
