@@ -177,12 +177,12 @@ class TestSize:
     def test_ten_thousand_entries_take_linear_time(self) -> None:
         def seconds(count: int) -> float:
             resource = bundle(count)
-            started = time.perf_counter()
+            started = time.process_time()
             validate(resource)
-            return time.perf_counter() - started
+            return time.process_time() - started
 
         seconds(100)
-        small, large = min(seconds(1_000) for _ in range(3)), seconds(10_000)
+        small, large = min(seconds(1_000) for _ in range(3)), min(seconds(10_000) for _ in range(3))
         assert large < 30 * small
         assert large < 20
 

@@ -1,6 +1,7 @@
 """Health card, own record, push of results (china §5, rows 19, 20, 21)."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -60,26 +61,26 @@ class TestHealthCard:
         run(body())
 
     @pytest.mark.parametrize(
-        ("content", "status", "wanted"),
+        ("written", "status", "wanted"),
         [
-            (code(seconds=-2), 403, "HT-HC-03"),
-            (code(key=b"another"), 403, "HT-HC-02"),
-            (code(seconds=-5, key=b"another"), 403, "HT-HC-02"),
-            (code(seconds=86_400), 403, "HT-HC-04"),
-            (code(index="0" * 64), 404, "HT-HC-05"),
-            ("6222022320001571462", 400, "HT-HC-01"),
-            (code(tail="x"), 400, "HT-HC-01"),
-            ("x" * 100_000, 400, "HT-HC-01"),
+            (lambda: code(seconds=-2), 403, "HT-HC-03"),
+            (lambda: code(key=b"another"), 403, "HT-HC-02"),
+            (lambda: code(seconds=-5, key=b"another"), 403, "HT-HC-02"),
+            (lambda: code(seconds=86_400), 403, "HT-HC-04"),
+            (lambda: code(index="0" * 64), 404, "HT-HC-05"),
+            (lambda: "6222022320001571462", 400, "HT-HC-01"),
+            (lambda: code(tail="x"), 400, "HT-HC-01"),
+            (lambda: "x" * 100_000, 400, "HT-HC-01"),
         ],
     )
     def test_what_is_not_a_valid_code_is_refused(
-        self, tmp_path: Path, content: str, status: int, wanted: str
+        self, tmp_path: Path, written: Callable[[], str], status: int, wanted: str
     ) -> None:
         async def body() -> None:
             async with county(tmp_path / "data", health_card_key=with_key(tmp_path)) as client:
                 await card_county(client)
                 refused = await client.ask(
-                    "POST", "/Patient/$resolve-health-card", asked(content), status=status
+                    "POST", "/Patient/$resolve-health-card", asked(written()), status=status
                 )
                 assert refused["issue"][0]["details"]["coding"][0]["code"] == wanted
                 kept = [row for _, row in await client.gateway.store.audit(limit=1000)][-1]
