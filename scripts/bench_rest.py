@@ -1,4 +1,4 @@
-"""REST over HTTP: our server beside a naive one, one table (docs/design.md §3 decision 9, the goals of the README).
+"""REST over HTTP: our server beside a naive one, one table (docs/design.md §3 decision 9).
 
     scripts/bench rest [--seconds 2] [--rounds 3] [--resources 5000] [--no-baseline] [--json FILE]
 

@@ -16,7 +16,7 @@ def base() -> Iterator[str]:
 
 
 def test_fhirpy(base: str) -> None:
-    """https://pypi.org/project/fhirpy"""
+    """fhirpy: https://github.com/beda-software/fhir-py"""
     fhirpy = pytest.importorskip("fhirpy")
 
     async def talk() -> None:
@@ -58,7 +58,7 @@ def test_fhirpy(base: str) -> None:
 
 
 def test_fhirclient(base: str) -> None:
-    """https://pypi.org/project/fhirclient (SMART on FHIR)"""
+    """fhirclient: https://github.com/smart-on-fhir/client-py"""
     pytest.importorskip("fhirclient")
     from fhirclient import client
     from fhirclient.models.humanname import HumanName
