@@ -4,7 +4,6 @@ It follows the store's history instead of standing in the way of writes. Where i
 folder; after a stop it looks again from there, and looking twice writes nothing.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import date, datetime
@@ -18,6 +17,7 @@ from gateway.care.record import plans_of
 from gateway.store.follower import Follower
 from gateway.store.protocol import Commit, Put, Store
 from gateway.store.pulse import Pulse
+from gateway.store.watch import Watch
 from gateway.workflow.actor import GATEWAY, acting_as
 from terminology.fhirjson import Json, decode_resource
 from terminology.issues import FhirError, Unavailable, VersionConflict
@@ -28,8 +28,8 @@ LOOK_SECONDS = 1.0
 ATTEMPTS = 5
 
 
-class Keeper:
-    """A Port: `start` begins to look, `stop` ends it. `seconds`: between two looks; `writes` counts what was written."""
+class Keeper(Watch):
+    """`seconds`: between two looks; `writes` counts what was written."""
 
     def __init__(
         self,
@@ -41,18 +41,9 @@ class Keeper:
         seconds: float = LOOK_SECONDS,
         writes: Callable[[], int] | None = None,
     ) -> None:
+        super().__init__(Pulse(seconds, writes), name="chronic care", log=log)
         self.store, self.diseases, self.clock = store, diseases, clock
-        self._pulse = Pulse(seconds, writes)
-        self._task: asyncio.Task[None] | None = None
         self.follower = Follower(store, file)
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     async def look(self) -> int:
         """Grade the patients of new results, complete their visits, call what is due; returns how many were looked at."""
@@ -73,20 +64,6 @@ class Keeper:
             self.follower.more["called"] = began.date().isoformat()
         self.follower.remember()
         return len(touched)
-
-    async def _run(self) -> None:
-        await self._pulse.start()
-        while True:
-            try:
-                await self.look()
-            except FhirError as error:
-                log.warning("chronic care waits: %s", error)
-                self._pulse.again()
-            except Exception:
-                # The outermost edge of a background part.
-                log.exception("chronic care stumbled")
-                self._pulse.again()
-            await self._pulse.next()
 
     async def _touched(self) -> dict[str, tuple[date | None, str]]:
         """Return the patients with new results or diagnoses: the day of the newest result and what proves the visit."""

@@ -1,6 +1,5 @@
 """What watches for critical values while the gateway runs: new results, reports that were audited, alerts that wait."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -13,12 +12,13 @@ from gateway.critical.raise_alert import has_two_readers, raised, release
 from gateway.store.follower import Follower
 from gateway.store.protocol import Put, Store, Version
 from gateway.store.pulse import Pulse
+from gateway.store.watch import Watch
 from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.coordination import coding, task_id
 from gateway.workflow.draft import reference_of
 from gateway.workflow.packs import Packs
 from terminology.fhirjson import Json, decode_resource
-from terminology.issues import FhirError, Unavailable, VersionConflict
+from terminology.issues import Unavailable, VersionConflict
 
 log = logging.getLogger("gateway.critical")
 
@@ -28,8 +28,8 @@ MOST = 1_000
 WAITING = [("category", f"{C}communication-category|critical-value"), ("status", "preparation")]
 
 
-class CriticalWatch:
-    """A Port. `packs` gives the rules in force; `seconds`: between two looks; `writes` counts what was written."""
+class CriticalWatch(Watch):
+    """`packs` gives the rules in force; `seconds`: between two looks; `writes` counts what was written."""
 
     def __init__(
         self,
@@ -41,19 +41,10 @@ class CriticalWatch:
         seconds: float = LOOK_SECONDS,
         writes: Callable[[], int] | None = None,
     ) -> None:
+        super().__init__(Pulse(seconds, writes), name="the watch for critical values", log=log)
         self.store, self.packs, self.clock = store, packs, clock
-        self._pulse = Pulse(seconds, writes)
         self.follower = Follower(store, file)
-        self._task: asyncio.Task[None] | None = None
         self._prepared: list[Json] | None = None
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     async def look(self) -> None:
         """Raise what is new, release what two have read by now, call again for what waits."""
@@ -90,20 +81,6 @@ class CriticalWatch:
             exc_info=failure,
             extra={"resource": f"{version.type}/{version.id}"},
         )
-
-    async def _run(self) -> None:
-        await self._pulse.start()
-        while True:
-            try:
-                await self.look()
-            except FhirError as error:
-                log.warning("the watch for critical values waits: %s", error)
-                self._pulse.again()
-            except Exception:
-                # The outermost edge of a background part.
-                log.exception("the watch for critical values stumbled")
-                self._pulse.again()
-            await self._pulse.next()
 
     async def _audited(self, report: Json, packs: Packs, now: datetime) -> None:
         """A report read by one and audited by another is the double check: what waited for one goes out."""

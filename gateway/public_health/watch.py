@@ -1,6 +1,5 @@
 """What watches while the gateway runs: cases of infectious diseases, risk of pregnancies and children, discharged patients."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +11,7 @@ from gateway.public_health.risk import regrade
 from gateway.store.follower import Follower
 from gateway.store.protocol import Store
 from gateway.store.pulse import Pulse
+from gateway.store.watch import Watch
 from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.draft import reference_of
 from gateway.workflow.packs import Packs
@@ -24,8 +24,8 @@ LOOK_SECONDS = 1.0
 TYPES = ("Condition", "Observation", "EpisodeOfCare", "Encounter")
 
 
-class PublicHealthWatch:
-    """A Port. `packs` gives the rules in force; `seconds`: between two looks; `writes` counts what was written."""
+class PublicHealthWatch(Watch):
+    """`packs` gives the rules in force; `seconds`: between two looks; `writes` counts what was written."""
 
     def __init__(
         self,
@@ -37,18 +37,9 @@ class PublicHealthWatch:
         seconds: float = LOOK_SECONDS,
         writes: Callable[[], int] | None = None,
     ) -> None:
+        super().__init__(Pulse(seconds, writes), name="the watch of public health", log=log)
         self.store, self.packs, self.clock = store, packs, clock
-        self._pulse = Pulse(seconds, writes)
         self.follower = Follower(store, file)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     async def look(self) -> None:
         """Do what follows from what was written since the last look."""
@@ -75,17 +66,3 @@ class PublicHealthWatch:
         if patient.startswith("Patient/") and patient not in graded:
             graded.add(patient)
             await regrade(patient, self.store, packs, now=now)
-
-    async def _run(self) -> None:
-        await self._pulse.start()
-        while True:
-            try:
-                await self.look()
-            except FhirError as error:
-                log.warning("the watch of public health waits: %s", error)
-                self._pulse.again()
-            except Exception:
-                # The outermost edge of a background part: one odd record must not end the watch.
-                log.exception("the watch of public health stumbled")
-                self._pulse.again()
-            await self._pulse.next()

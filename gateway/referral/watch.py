@@ -4,7 +4,6 @@ It follows what was written, whichever way it came (IST-YY6, REST). Each step is
 changes nothing, so a stop in between loses nothing.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -15,11 +14,12 @@ from gateway.care.record import find
 from gateway.store.follower import Follower
 from gateway.store.protocol import Commit, Put, Store
 from gateway.store.pulse import Pulse
+from gateway.store.watch import Watch
 from gateway.workflow.actor import GATEWAY, acting_as
 from gateway.workflow.coordination import task_id
 from gateway.workflow.draft import reference_of
 from terminology.fhirjson import Json, decode_resource
-from terminology.issues import FhirError, Unavailable, VersionConflict
+from terminology.issues import Unavailable, VersionConflict
 
 log = logging.getLogger("gateway.referral")
 
@@ -29,8 +29,8 @@ ATTEMPTS = 5
 WAITING = ("proposed", "pending", "booked", "waitlist")
 
 
-class ReferralWatch:
-    """A Port. `seconds`: between two looks; `writes` counts what was written."""
+class ReferralWatch(Watch):
+    """`seconds`: between two looks; `writes` counts what was written."""
 
     def __init__(
         self,
@@ -41,19 +41,10 @@ class ReferralWatch:
         seconds: float = LOOK_SECONDS,
         writes: Callable[[], int] | None = None,
     ) -> None:
+        super().__init__(Pulse(seconds, writes), name="the watch for referrals", log=log)
         self.store, self.clock = store, clock
-        self._pulse = Pulse(seconds, writes)
         # What is booked while a stop notice comes in must be found as well: the newest are looked at again.
         self.follower = Follower(store, file, is_once=False)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     async def look(self) -> None:
         with acting_as(GATEWAY):
@@ -61,20 +52,6 @@ class ReferralWatch:
                 resource = decode_resource(version.body or b"{}")
                 await self._follow(resource)
             self.follower.remember()
-
-    async def _run(self) -> None:
-        await self._pulse.start()
-        while True:
-            try:
-                await self.look()
-            except FhirError as error:
-                log.warning("the watch for referrals waits: %s", error)
-                self._pulse.again()
-            except Exception:
-                # The outermost edge of a background part.
-                log.exception("the watch for referrals stumbled")
-                self._pulse.again()
-            await self._pulse.next()
 
     async def _follow(self, resource: Json) -> None:
         for _ in range(ATTEMPTS):
